@@ -1,0 +1,1 @@
+"""The background service: takes what senders bring, keeps it, and answers questions about it."""
