@@ -1,0 +1,134 @@
+"""The folder of a log: names of segments, how they follow each other, and where damaged bytes are put aside."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import LogCorruptError, LogIOError, LogTruncatedError
+from .files import Files, write_all
+from .segment import HEADER_BYTES, SegmentHeader, SegmentReader
+
+SUFFIX = ".seg"
+DAMAGED = "damaged"
+_KEPT_ASIDE = 64  # files in damaged/; a daemon killed often must not fill the disk with torn tails
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Position:
+    """A place in the log. Position(0, 0) is the beginning."""
+
+    segment: int
+    offset: int
+
+
+def segment_name(number: int) -> str:
+    return f"{number:010d}{SUFFIX}"
+
+
+class LogDirectory:
+    """`chain(end)` tells which segments count, and how far each; everything else in the folder is void."""
+
+    def __init__(self, path: Path, files: Files) -> None:
+        self.path = path
+        self.files = files
+        self._headers: dict[int, SegmentHeader | None] = {}
+
+    def segment_path(self, number: int) -> Path:
+        return self.path / segment_name(number)
+
+    def numbers(self) -> list[int]:
+        """The numbers of all segment files, ascending. A folder that is not there has none."""
+        try:
+            names = self.files.listdir(self.path)
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise LogIOError(f"cannot list {self.path}: {error}", errno=error.errno or 0) from error
+        stems = (name.removesuffix(SUFFIX) for name in names if name.endswith(SUFFIX))
+        return sorted(int(stem) for stem in stems if len(stem) == 10 and stem.isascii() and stem.isdigit())
+
+    def open(self, number: int) -> SegmentReader:
+        return SegmentReader(self.files, self.segment_path(number), number)
+
+    def header(self, number: int) -> SegmentHeader | None:
+        """A segment's header; None when it is damaged or cut short. Headers never change, so they are remembered."""
+        if number not in self._headers:
+            with self.open(number) as segment:
+                try:
+                    self._headers[number] = segment.header()
+                except (LogCorruptError, LogTruncatedError):
+                    return None
+        return self._headers[number]
+
+    def chain(self, end: Position, *, first: int = 0) -> list[tuple[int, int]]:
+        """(number, end offset) of every segment that counts before `end`, ascending, from segment `first` on."""
+        chain: list[tuple[int, int]] = []
+        number, offset = end.segment, end.offset
+        present = set(self.numbers())
+        while number in present:
+            chain.append((number, offset))
+            if number <= first:
+                break
+            header = self.header(number)
+            if header is not None:
+                number, offset = header.previous, header.previous_end
+            else:  # the header is lost: take the file before as it is
+                number = max((other for other in present if other < number), default=0)
+                offset = self.size(number) if number else 0
+        chain.reverse()
+        return chain
+
+    def log_id(self) -> bytes | None:
+        """The id that all segments bear, from the newest that tells it."""
+        for number in reversed(self.numbers()):
+            header = self.header(number)
+            if header is not None:
+                return header.log_id
+        return None
+
+    def size(self, number: int) -> int:
+        with self.open(number) as segment:
+            return segment.size()
+
+    def is_blank(self, number: int) -> bool:
+        """Whether a segment holds nothing at all: shorter than its header, or only zeros there."""
+        with self.open(number) as segment:
+            head = segment.read(0, HEADER_BYTES)
+        return len(head) < HEADER_BYTES or not any(head)
+
+    def set_aside(self, number: int, offset: int, data: bytes, note: str) -> str:
+        """Keep a copy of damaged bytes with a note beside it; return what to tell people. Never raises OSError."""
+        name = f"{number:010d}-{offset}"
+        folder = self.path / DAMAGED
+        try:
+            self.files.mkdir(folder)
+            taken = sorted(self.files.listdir(folder))
+            if f"{name}.bytes" not in taken:
+                for old in taken[: max(0, len(taken) - 2 * _KEPT_ASIDE + 2)]:
+                    self.files.unlink(folder / old)
+                self._write(folder / f"{name}.bytes", data)
+                self._write(folder / f"{name}.txt", note.encode() + b"\n")
+        except OSError as error:
+            return f"{note}; a copy could not be kept: {error}"
+        return f"{note}; kept in {folder / name}.bytes"
+
+    def remove(self, number: int) -> None:
+        """Unlink a segment that never counted; leaving it does no harm."""
+        self._headers.pop(number, None)
+        with contextlib.suppress(OSError):
+            self.files.unlink(self.segment_path(number))
+
+    def _write(self, path: Path, data: bytes) -> None:
+        fd = self.files.create(path)
+        try:
+            write_all(self.files, fd, [data])
+        finally:
+            self.files.close(fd)
+
+
+def is_full(error: OSError) -> bool:
+    """Whether room on the disk is what is missing."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)

@@ -1,0 +1,153 @@
+"""Opening what an earlier process left, however it ended. Reads the last segment, and earlier ones only where their
+checkpoint is needed because a later one is damaged.
+
+Keeps every valid frame. A torn tail (no valid frame behind it, in the last segment) is what a crash cut off in the
+middle of a write: it was never acknowledged, and is cut. Damage with valid frames behind it is no crash: it is copied
+aside and reported, with whose items are lost as far as that can be told.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from . import frame
+from .directory import DAMAGED, LogDirectory, Position, segment_name
+from .envelope import PayloadError, decode_checkpoint, decode_envelope, decode_session_closed
+from .segment import HEADER_BYTES, Damage, Frame, SegmentReader
+from .sessions import SessionTable
+
+
+@dataclass(slots=True)
+class Recovered:
+    """What was found. `end` is where the last segment that counts ends; `next_number` was never used before."""
+
+    log_id: bytes | None = None
+    end: Position = field(default_factory=lambda: Position(0, 0))
+    next_number: int = 1
+    sessions: SessionTable = field(default_factory=SessionTable)
+    damaged_frames: int = 0
+    notes: list[str] = field(default_factory=list)
+
+
+def recover(directory: LogDirectory) -> Recovered:
+    """Bring a log's folder into order and tell where to go on. Raises LogIOError when it cannot be read."""
+    found = Recovered()
+    numbers = directory.numbers()
+    if not numbers:
+        return found
+    found.next_number = numbers[-1] + 1
+    found.log_id = directory.log_id()
+    last = _drop_unborn(directory, numbers, found)
+    if last == 0 or found.log_id is None:
+        return found
+    chain = directory.chain(Position(last, directory.size(last)))
+    base = _last_checkpoint(directory, chain, found)
+    for number, end in chain[base:]:
+        with directory.open(number) as segment:
+            end = _replay(directory, segment, end, number == last, found)
+        found.end = Position(number, end)
+    return found
+
+
+def _drop_unborn(directory: LogDirectory, numbers: list[int], found: Recovered) -> int:
+    """Remove segments at the end that a crash left without one whole frame; return the last that counts, or 0."""
+    for number in reversed(numbers):
+        header = directory.header(number)
+        if header is None and (found.log_id is None or directory.is_blank(number)):
+            if directory.is_blank(number):
+                directory.remove(number)
+                found.notes.append(f"segment {number} was begun and never written: removed")
+            else:
+                _move_aside(directory, number, found)
+            continue
+        with directory.open(number) as segment:
+            size = segment.size()
+            scan = segment.scan(found.log_id or b"", start=HEADER_BYTES, end=size)
+            if any(isinstance(item, Frame) for item in scan):
+                return number
+            rest = segment.read(HEADER_BYTES, size - HEADER_BYTES) if size > HEADER_BYTES else b""
+        if header is None:
+            _move_aside(directory, number, found)
+            continue
+        note = f"segment {number} holds no whole frame: removed"
+        found.notes.append(directory.set_aside(number, HEADER_BYTES, rest, note) if any(rest) else note)
+        directory.remove(number)
+    return 0
+
+
+def _move_aside(directory: LogDirectory, number: int, found: Recovered) -> None:
+    """A segment of which nothing can be read goes to the damaged ones, whole."""
+    target = directory.path / DAMAGED / segment_name(number)
+    found.damaged_frames += 1
+    note = f"segment {number} cannot be read: its header is damaged"
+    try:
+        directory.files.mkdir(target.parent)
+        directory.files.rename(directory.segment_path(number), target)
+        found.notes.append(f"{note}; moved to {target}")
+    except OSError as error:
+        found.notes.append(f"{note}; it could not be moved aside: {error}")
+
+
+def _last_checkpoint(directory: LogDirectory, chain: list[tuple[int, int]], found: Recovered) -> int:
+    """The index in the chain from which to replay, with the sessions as they stood there."""
+    for index in range(len(chain) - 1, -1, -1):
+        number, end = chain[index]
+        with directory.open(number) as segment:
+            first = next(segment.scan(found.log_id or b"", start=HEADER_BYTES, end=end), None)
+        if isinstance(first, Frame) and first.kind == frame.CHECKPOINT:
+            try:
+                found.sessions = SessionTable(decode_checkpoint(first.payload))
+                return index
+            except PayloadError:
+                pass
+        found.notes.append(f"segment {number} has no readable checkpoint: reading the one before it too")
+    return 0
+
+
+def _replay(directory: LogDirectory, segment: SegmentReader, end: int, is_last: bool, found: Recovered) -> int:
+    """Apply a segment's frames to the sessions; return where it ends."""
+    for item in segment.scan(found.log_id or b"", start=HEADER_BYTES, end=end):
+        if isinstance(item, Frame):
+            _apply(item, found)
+        elif is_last and item.end == end:
+            _cut(directory, segment, item, found)
+            return item.offset
+        else:
+            _report(directory, segment, item, found)
+    return end
+
+
+def _apply(item: Frame, found: Recovered) -> None:
+    # The checksum of the frame holds, so a payload that does not decode was written so: a bug, not damage.
+    if item.kind == frame.BATCH:
+        found.sessions.applied(decode_envelope(item.payload)[0])
+    elif item.kind == frame.SESSION_CLOSED:
+        found.sessions.closed(*decode_session_closed(item.payload))
+
+
+def _cut(directory: LogDirectory, segment: SegmentReader, torn: Damage, found: Recovered) -> None:
+    data = segment.read(torn.offset, torn.end - torn.offset)
+    note = f"segment {segment.number}: a torn tail of {len(data)} bytes at offset {torn.offset} was cut"
+    found.notes.append(directory.set_aside(segment.number, torn.offset, data, note) if any(data) else note)
+    try:
+        directory.files.truncate(directory.segment_path(segment.number), torn.offset)
+    except OSError as error:  # harmless: the next segment's header says where this one ends
+        found.notes.append(f"segment {segment.number} could not be cut: {error}")
+
+
+def _report(directory: LogDirectory, segment: SegmentReader, damage: Damage, found: Recovered) -> None:
+    note = f"segment {segment.number}: {damage.end - damage.offset} bytes at offset {damage.offset} are damaged"
+    if damage.kind == frame.BATCH:
+        try:
+            envelope = decode_envelope(damage.payload)[0]
+        except PayloadError:
+            note += "; a batch whose owner cannot be told is lost"
+        else:
+            found.sessions.applied(envelope)
+            note += (
+                f"; items {envelope.first_sequence} to {envelope.next_sequence - 1}"
+                f" of session {envelope.session_id.hex()} are lost"
+            )
+    found.damaged_frames += 1
+    data = segment.read(damage.offset, damage.end - damage.offset)
+    found.notes.append(directory.set_aside(segment.number, damage.offset, data, note))
