@@ -1,0 +1,178 @@
+"""One logged body -> its entries, and its metrics as arrays. Drawn in docs/format/batch.md.
+
+Items of a batch are numbered in the order entries, columns, rows; a row of a group counts as many items as it has
+values. The number of an item in its session is the envelope's first_sequence plus its place here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+from google.protobuf.message import DecodeError
+
+from contexta.errors import ContextaError
+from contexta.v1 import capture_pb2
+
+if TYPE_CHECKING:
+    from contexta_daemon.log import LoggedBatch
+
+Int64s = npt.NDArray[np.int64]
+UInt64s = npt.NDArray[np.uint64]
+Float64s = npt.NDArray[np.float64]
+
+
+class BadBatchError(ContextaError):
+    """A body that is not a batch: followers set it aside and go on."""
+
+    default_code = "bad_batch"
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """n single metrics. `series` is scope id << 32 | key id; `step` is encoded, see decode_step."""
+
+    first_item: int
+    time_ns: Int64s
+    value: Float64s
+    step: Int64s
+    series: UInt64s
+
+    @property
+    def items(self) -> int:
+        return len(self.time_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """n rows of a group of k keys: `value` has shape (k, n); item number = first_item + row * k + key."""
+
+    first_item: int
+    group_id: int
+    time_ns: Int64s
+    step: Int64s
+    scope_id: UInt64s
+    value: Float64s
+
+    @property
+    def items(self) -> int:
+        return int(self.value.size)
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedBatch:
+    """A batch whose arrays agree in length and whose items are as many as its envelope says."""
+
+    entries: tuple[capture_pb2.Entry, ...]
+    columns: tuple[Columns, ...]
+    rows: tuple[Rows, ...]
+
+
+def decode(batch: LoggedBatch) -> DecodedBatch:
+    """Decode a logged batch without copying its arrays. Raises BadBatchError."""
+    try:
+        raw = capture_pb2.RawBatch.FromString(batch.body)
+        entries = tuple(map(capture_pb2.Entry.FromString, raw.entries))
+    except DecodeError as error:
+        raise BadBatchError(f"the body is no Batch: {error}", details={"position": str(batch.position)}) from error
+    decoded = _from_raw(raw, entries)
+    if decoded is None or _items(decoded) != batch.envelope.count:
+        # Another language may encode the fields one number at a time; the declared message reads every encoding.
+        decoded = _from_message(batch.body, entries)
+    if decoded is None:
+        raise BadBatchError("arrays of unequal length, or ids beyond 32 bits", details={"position": str(batch.position)})
+    if (items := _items(decoded)) != batch.envelope.count:
+        raise BadBatchError(
+            f"the body has {items} items, its envelope says {batch.envelope.count}",
+            details={"position": str(batch.position)},
+        )
+    return decoded
+
+
+def decode_step(step: Int64s) -> tuple[Int64s, npt.NDArray[np.bool_]]:
+    """Return (steps, which of them are steps at all) from the stored form: 0 none, n > 0: n - 1, n < 0: n."""
+    return step - (step > 0), step != 0
+
+
+def _items(batch: DecodedBatch) -> int:
+    return len(batch.entries) + sum(c.items for c in batch.columns) + sum(r.items for r in batch.rows)
+
+
+def _from_raw(raw: capture_pb2.RawBatch, entries: tuple[capture_pb2.Entry, ...]) -> DecodedBatch | None:
+    try:
+        columns = [
+            (
+                np.frombuffer(part.time_ns, "<i8"),
+                np.frombuffer(part.value, "<f8"),
+                np.frombuffer(part.step, "<i8"),
+                np.frombuffer(part.series, "<u8"),
+            )
+            for part in raw.columns
+        ]
+        rows = [
+            (
+                part.group_id,
+                np.frombuffer(part.time_ns, "<i8"),
+                np.frombuffer(part.step, "<i8"),
+                np.frombuffer(part.scope_id, "<u8"),
+                np.frombuffer(part.value, "<f8"),
+            )
+            for part in raw.rows
+        ]
+    except ValueError:  # not a multiple of 8 bytes
+        return None
+    return _assemble(entries, columns, rows)
+
+
+def _from_message(body: bytes, entries: tuple[capture_pb2.Entry, ...]) -> DecodedBatch | None:
+    try:
+        message = capture_pb2.Batch.FromString(body)
+    except DecodeError as error:
+        raise BadBatchError(f"the body is no Batch: {error}") from error
+    columns = [
+        (
+            np.array(part.time_ns, "<i8"),
+            np.array(part.value, "<f8"),
+            np.array(part.step, "<i8"),
+            np.array(part.series, "<u8"),
+        )
+        for part in message.columns
+    ]
+    rows = [
+        (
+            part.group_id,
+            np.array(part.time_ns, "<i8"),
+            np.array(part.step, "<i8"),
+            np.array(part.scope_id, "<u8"),
+            np.array(part.value, "<f8"),
+        )
+        for part in message.rows
+    ]
+    return _assemble(entries, columns, rows)
+
+
+def _assemble(
+    entries: tuple[capture_pb2.Entry, ...],
+    columns: list[tuple[Int64s, Float64s, Int64s, UInt64s]],
+    rows: list[tuple[int, Int64s, Int64s, UInt64s, Float64s]],
+) -> DecodedBatch | None:
+    """Number the parts; None when lengths disagree."""
+    item = len(entries)
+    numbered_columns = []
+    for time_ns, value, step, series in columns:
+        if not len(time_ns) == len(value) == len(step) == len(series):
+            return None
+        numbered_columns.append(Columns(item, time_ns, value, step, series))
+        item += len(time_ns)
+    numbered_rows = []
+    for group_id, time_ns, step, scope_id, value in rows:
+        n = len(time_ns)
+        if not n == len(step) == len(scope_id) or (len(value) % n if n else len(value)):
+            return None
+        if n and int(scope_id.max()) >> 32:
+            return None
+        numbered_rows.append(Rows(item, group_id, time_ns, step, scope_id, value.reshape(-1, n) if n else value))
+        item += len(value)
+    return DecodedBatch(entries, tuple(numbered_columns), tuple(numbered_rows))

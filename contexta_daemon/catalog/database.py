@@ -1,0 +1,86 @@
+"""Opening the catalog's file. One that is damaged, of another version, or not there is made anew: the log has it all."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+from pathlib import Path
+
+from contexta.errors import StorageError
+
+from .schema import TABLES, VERSION
+
+_log = logging.getLogger(__name__)
+BUSY_TIMEOUT_S = 10.0
+
+
+class CatalogDamagedError(StorageError):
+    """SQLite found its file damaged while it was in use; it is made again from the log."""
+
+    default_code = "catalog_damaged"
+    default_retryable = True
+
+
+def open_database(path: Path) -> sqlite3.Connection:
+    """Return the write connection. Transactions are explicit (autocommit otherwise)."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    connection = _open_existing(path) if path.exists() else None
+    if connection is not None:
+        return connection
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+    connection = _connect(path)
+    connection.executescript(f"BEGIN; {TABLES} PRAGMA user_version = {VERSION};")
+    connection.execute("INSERT INTO meta VALUES ('position', '0:0')")
+    connection.execute("COMMIT")
+    return connection
+
+
+def connect_reader(path: Path) -> sqlite3.Connection:
+    """Return a connection that can only read, to be used by one thread at a time."""
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=ro",
+        uri=True,
+        timeout=BUSY_TIMEOUT_S,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute("PRAGMA temp_store = MEMORY")
+    connection.execute("PRAGMA cache_size = -16000")
+    return connection
+
+
+def _open_existing(path: Path) -> sqlite3.Connection | None:
+    connection = None
+    try:
+        connection = _connect(path)
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        position = connection.execute("SELECT value FROM meta WHERE name = 'position'").fetchone()
+        if version == VERSION and position is not None:
+            (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+            if found == "ok":
+                return connection
+            _log.warning("%s is damaged (%s): making it again from the log", path, found)
+        else:
+            _log.warning("%s is of version %s, this is %s: making it again from the log", path, version, VERSION)
+    except sqlite3.OperationalError as error:
+        if "no such table" not in str(error):
+            if connection is not None:
+                connection.close()
+            raise StorageError(f"the catalog {path} cannot be opened: {error}", cause=error) from error
+        _log.warning("%s is not a catalog (%s): making it again from the log", path, error)
+    except sqlite3.DatabaseError as error:
+        _log.warning("%s is damaged (%s): making it again from the log", path, error)
+    if connection is not None:
+        connection.close()
+    return None

@@ -1,0 +1,178 @@
+"""What the ids of a session stand for: sessions, scopes, keys and groups, read from the catalog and remembered.
+
+Rows that are looked up here never change once they are there, so a found one may be remembered for ever; what is not
+there yet is looked up again. Memory is bounded by forgetting everything at a size.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from .schema import BATCH, DEPLOYMENT, OPERATION, RUN, SAMPLE, STAGE
+
+REMEMBERED_SCOPES = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One capturing process."""
+
+    id: int
+    session_id: bytes
+    rank: int | None
+    project_name: str
+
+    @property
+    def short(self) -> str:
+        """The 12 hex digits that stand for it in record references."""
+        return self.session_id.hex()[:12]
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """A scope as one session opened it, with the references of all that encloses it ("" where there is none)."""
+
+    kind: int
+    run: int  # row; 0: none
+    target: int  # row of runs, scopes or deployments
+    inherited: bool
+    project: str  # the component of references
+    run_ref: str = ""
+    attempt: int = 0
+    stage_ref: str = ""
+    batch_ref: str = ""
+    sample_ref: str = ""
+    operation_ref: str = ""
+    deployment_ref: str = ""
+
+    @property
+    def record_prefix(self) -> str:
+        """`<project>.<run>.` of the references of records made here."""
+        holder = self.run_ref or self.deployment_ref
+        return f"{holder.partition(':')[2]}." if holder else f"{self.project}.no-run."
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A metric key with what the user said of it; `value_type` is float64, int64 or bool."""
+
+    key: str
+    unit: str
+    value_type: str
+    aggregation_scope: str
+    summary_basis: str
+    tags_json: str
+
+
+_SCOPE = """
+SELECT o.kind, o.run, o.target, o.inherited, coalesce(r.run_ref, ''), coalesce(r.attempt, 0),
+       coalesce(s.stage_ref, ''), coalesce(s.batch_ref, ''), coalesce(s.ref, ''), coalesce(d.ref, '')
+FROM session_scopes o
+LEFT JOIN runs r ON r.id = o.run
+LEFT JOIN scopes s ON s.id = o.target AND o.kind IN (2, 3, 4, 5)
+LEFT JOIN deployments d ON d.id = o.target AND o.kind = 6
+WHERE o.session = ? AND o.scope_id = ?
+"""
+
+
+class Names:
+    """Looks up ids on one connection, which it does not own. For one thread at a time."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._sessions: dict[bytes, Session] = {}
+        self._scopes: dict[tuple[int, int], Scope] = {}
+        self._keys: dict[tuple[int, int], Key] = {}
+        self._groups: dict[tuple[int, int], npt.NDArray[np.uint32]] = {}
+
+    def session(self, session_id: bytes) -> Session | None:
+        found = self._sessions.get(session_id)
+        if found is None:
+            row = self._connection.execute(
+                "SELECT id, rank, project_name FROM sessions WHERE session_id = ?", (session_id,)
+            ).fetchone()
+            if row is not None:
+                found = self._sessions[session_id] = Session(row[0], session_id, row[1], row[2])
+        return found
+
+    def scope(self, session: int, scope_id: int) -> Scope | None:
+        found = self._scopes.get((session, scope_id))
+        if found is None:
+            row = self._connection.execute(_SCOPE, (session, scope_id)).fetchone()
+            if row is not None:
+                found = _scope(row)
+                self.remember_scope(session, scope_id, found)
+        return found
+
+    def remember_scope(self, session: int, scope_id: int, scope: Scope) -> None:
+        """Take in a scope that was just written, or found."""
+        if len(self._scopes) >= REMEMBERED_SCOPES:
+            self._scopes.clear()
+        self._scopes[session, scope_id] = scope
+
+    def key(self, session: int, key_id: int) -> Key | None:
+        found = self._keys.get((session, key_id))
+        if found is None:
+            row = self._connection.execute(
+                "SELECT key, unit, value_type, aggregation_scope, summary_basis, tags_json FROM session_keys "
+                "WHERE session = ? AND key_id = ?",
+                (session, key_id),
+            ).fetchone()
+            if row is not None:
+                if len(self._keys) >= REMEMBERED_SCOPES:
+                    self._keys.clear()
+                found = self._keys[session, key_id] = Key(*row)
+        return found
+
+    def group(self, session: int, group_id: int) -> npt.NDArray[np.uint32] | None:
+        """Return the key ids of a group, in the order of its values."""
+        found = self._groups.get((session, group_id))
+        if found is None:
+            row = self._connection.execute(
+                "SELECT key_ids FROM session_groups WHERE session = ? AND group_id = ?", (session, group_id)
+            ).fetchone()
+            if row is not None:
+                if len(self._groups) >= REMEMBERED_SCOPES:
+                    self._groups.clear()
+                found = self._groups[session, group_id] = np.frombuffer(row[0], "<u4")
+        return found
+
+    def forget_session(self, session_id: bytes) -> None:
+        """Look a session up again: what it is was just told."""
+        self._sessions.pop(session_id, None)
+
+    def forget(self) -> None:
+        """Drop everything remembered: what was written was rolled back."""
+        for remembered in (self._sessions, self._scopes, self._keys, self._groups):
+            remembered.clear()
+
+
+def _scope(row: tuple[int, int, int, int, str, int, str, str, str, str]) -> Scope:
+    kind, run, target, inherited, run_ref, attempt, stage_ref, batch_ref, ref, deployment_ref = row
+    return Scope(
+        kind=kind,
+        run=run,
+        target=target,
+        inherited=bool(inherited),
+        project=component(run_ref or deployment_ref),
+        run_ref=run_ref,
+        attempt=attempt,
+        stage_ref=stage_ref if kind in (STAGE, BATCH, SAMPLE, OPERATION) else "",
+        batch_ref=batch_ref,
+        sample_ref=ref if kind == SAMPLE else "",
+        operation_ref=ref if kind == OPERATION else "",
+        deployment_ref=deployment_ref if kind == DEPLOYMENT else "",
+    )
+
+
+def component(ref: str, index: int = 0) -> str:
+    """Return one of the dot-joined components of a reference; "" when there is none."""
+    parts = ref.partition(":")[2].split(".")
+    return parts[index] if index < len(parts) else ""
+
+
+__all__ = ["BATCH", "DEPLOYMENT", "OPERATION", "RUN", "SAMPLE", "STAGE", "Key", "Names", "Scope", "Session", "component"]

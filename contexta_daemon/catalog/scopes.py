@@ -1,0 +1,202 @@
+"""Scopes opening and closing: merged by reference within a run attempt, whoever opens them and however often."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from contexta.errors import ContextaError
+from contexta.v1 import capture_pb2
+from contexta_daemon.batches import format_ns
+
+from .names import Names, Scope, Session, component
+from .runs import ensure_project, leave_run, open_run
+from .schema import BATCH, CANCELLED, COMPLETED, DEPLOYMENT, FAILED, OPEN, OPERATION, RUN, SAMPLE, STAGE
+
+STATE_OF_STATUS = {"open": OPEN, "completed": COMPLETED, "cancelled": CANCELLED, "failed": FAILED}
+
+_OPEN_SCOPE = """
+INSERT INTO scopes (run, kind, ref, name, stage_ref, batch_ref, state, openings, started_at, started_ns, ord,
+                    metadata_json, retention_class, redaction_profile)
+VALUES (?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (run, ref) DO UPDATE SET
+  openings = openings + excluded.openings,
+  state = iif(excluded.openings, 0, state),
+  ended_at = iif(excluded.openings, '', ended_at),
+  ended_ns = iif(excluded.openings, NULL, ended_ns),
+  started_at = iif(excluded.started_ns < started_ns, excluded.started_at, started_at),
+  started_ns = min(started_ns, excluded.started_ns),
+  metadata_json = iif(excluded.metadata_json != '', excluded.metadata_json, metadata_json)
+RETURNING id, ord
+"""
+_CLOSE_SCOPE = """
+UPDATE scopes SET worst = max(worst, ?1), openings = max(openings - 1, 0),
+  state = iif(openings <= 1, max(worst, ?1), 0),
+  ended_at = iif(openings <= 1, ?2, ''), ended_ns = iif(openings <= 1, ?3, NULL)
+WHERE id = ?4
+"""
+
+
+class UnknownIdError(ContextaError):
+    """An entry speaks of a scope, key or group that was never defined in its session."""
+
+    default_code = "unknown_id"
+
+
+class Scopes:
+    """Applies scope entries on the catalog's write connection. One thread at a time."""
+
+    def __init__(self, connection: sqlite3.Connection, names: Names) -> None:
+        self._connection = connection
+        self._names = names
+        self._next_order: dict[tuple[int, int, str], int] = {}
+
+    def forget(self) -> None:
+        """Drop what is remembered: what was written was rolled back."""
+        self._next_order.clear()
+
+    def require(self, session: Session, scope_id: int) -> Scope:
+        """Return a scope of a session. Raises UnknownIdError."""
+        scope = self._names.scope(session.id, scope_id)
+        if scope is None:
+            raise UnknownIdError(f"scope {scope_id} of session {session.short} is not defined")
+        return scope
+
+    def open(self, session: Session, opened: capture_pb2.ScopeOpened, time_ns: int) -> None:
+        """Apply ScopeOpened."""
+        if opened.kind == RUN:
+            attempt = open_run(self._connection, session.id, opened, time_ns)
+            scope = Scope(
+                RUN, attempt.id, attempt.id, opened.inherited, component(opened.ref), opened.ref, attempt.attempt
+            )
+        elif opened.kind == DEPLOYMENT:
+            scope = self._open_deployment(opened, time_ns)
+        elif opened.kind in (STAGE, BATCH, SAMPLE, OPERATION):
+            scope = self._open_inner(session, opened, time_ns)
+        else:
+            raise UnknownIdError(f"scope kind {opened.kind} of {opened.ref!r} is not known")
+        self._connection.execute(
+            "INSERT OR REPLACE INTO session_scopes (session, scope_id, kind, run, target, inherited, state) "
+            "VALUES (?, ?, ?, ?, ?, ?, 0)",
+            (session.id, opened.scope_id, scope.kind, scope.run, scope.target, scope.inherited),
+        )
+        self._names.remember_scope(session.id, opened.scope_id, scope)
+
+    def close(self, session: Session, scope_id: int, *, state: int, time_ns: int, lost: bool = False) -> None:
+        """Apply ScopeClosed. A second closing, or one by a session that only inherited the scope, does nothing."""
+        scope = self.require(session, scope_id)
+        changed = self._connection.execute(
+            "UPDATE session_scopes SET state = ? WHERE session = ? AND scope_id = ? AND state = 0 AND inherited = 0",
+            (state, session.id, scope_id),
+        ).rowcount
+        if not changed:
+            return
+        if scope.kind == RUN:
+            leave_run(self._connection, scope.run, session.id, state=state, time_ns=time_ns, lost=lost)
+        elif scope.kind == DEPLOYMENT:
+            self._connection.execute(
+                "UPDATE deployments SET state = ?, ended_at = ? WHERE id = ?", (state, format_ns(time_ns), scope.target)
+            )
+        else:
+            self._connection.execute(_CLOSE_SCOPE, (state, format_ns(time_ns), time_ns, scope.target))
+
+    def end_session(self, session: Session, *, lost: bool, time_ns: int) -> None:
+        """Close what a session left open, innermost first: failed when it vanished, cancelled when it just ended."""
+        left_open = self._connection.execute(
+            "SELECT scope_id, run FROM session_scopes WHERE session = ? AND state = 0 AND inherited = 0 "
+            "ORDER BY scope_id DESC",
+            (session.id,),
+        ).fetchall()
+        state = FAILED if lost else CANCELLED
+        for scope_id, _ in left_open:
+            self.close(session, scope_id, state=state, time_ns=time_ns, lost=lost)
+        failed_runs = {run for _, run in left_open} if lost else set()
+        for (run,) in self._connection.execute(
+            "SELECT run FROM run_sessions WHERE session = ? AND (state = 0 OR inherited = 1)", (session.id,)
+        ).fetchall():
+            lost_here = run in failed_runs
+            ended_as = FAILED if lost_here else COMPLETED
+            leave_run(self._connection, run, session.id, state=ended_as, time_ns=time_ns, lost=lost_here)
+
+    def _open_inner(self, session: Session, opened: capture_pb2.ScopeOpened, time_ns: int) -> Scope:
+        parent = self.require(session, opened.parent_id)
+        stage_ref = opened.ref if opened.kind == STAGE else parent.stage_ref
+        batch_ref = opened.ref if opened.kind == BATCH else parent.batch_ref
+        order = self._order(parent.run, opened.kind, stage_ref if opened.kind == BATCH else "")
+        row, kept_order = self._connection.execute(
+            _OPEN_SCOPE,
+            (
+                parent.run,
+                opened.kind,
+                opened.ref,
+                opened.name,
+                stage_ref,
+                batch_ref,
+                0 if opened.inherited else 1,
+                format_ns(time_ns),
+                time_ns,
+                order,
+                opened.metadata_json,
+                opened.retention_class,
+                opened.redaction_profile,
+            ),
+        ).fetchone()
+        if order is not None and kept_order == order:
+            self._next_order[parent.run, opened.kind, stage_ref if opened.kind == BATCH else ""] = order + 1
+        return Scope(
+            kind=opened.kind,
+            run=parent.run,
+            target=row,
+            inherited=opened.inherited,
+            project=parent.project,
+            run_ref=parent.run_ref,
+            attempt=parent.attempt,
+            stage_ref=stage_ref,
+            batch_ref=batch_ref,
+            sample_ref=opened.ref if opened.kind == SAMPLE else "",
+            operation_ref=opened.ref if opened.kind == OPERATION else "",
+        )
+
+    def _order(self, run: int, kind: int, stage_ref: str) -> int | None:
+        """The next free place among siblings, from 0; samples and operations have none."""
+        if kind not in (STAGE, BATCH):
+            return None
+        known = self._next_order.get((run, kind, stage_ref))
+        if known is not None:
+            return known
+        within, bound = ("AND stage_ref = ?", (stage_ref,)) if stage_ref else ("", ())
+        (highest,) = self._connection.execute(
+            f"SELECT max(ord) FROM scopes WHERE run = ? AND kind = ? {within}", (run, kind, *bound)
+        ).fetchone()
+        if len(self._next_order) > 10_000:
+            self._next_order.clear()
+        return 0 if highest is None else int(highest) + 1
+
+    def _open_deployment(self, opened: capture_pb2.ScopeOpened, time_ns: int) -> Scope:
+        """A deployment opened again begins anew: the catalog shows its last one."""
+        ensure_project(self._connection, opened.ref, opened.project_name, time_ns)
+        restart = not opened.inherited
+        (row,) = self._connection.execute(
+            "INSERT INTO deployments (ref, project_name, name, state, started_at, started_ns, run_ref, artifact_ref, "
+            "environment_ref, metadata_json, ord) VALUES (?, ?, ?, 0, ?, ?, ?, ?, ?, ?, "
+            " (SELECT count(*) FROM deployments WHERE project_name = ?)) "
+            "ON CONFLICT (ref) DO UPDATE SET ref = ref" + _DEPLOYMENT_AGAIN * restart + " RETURNING id",
+            (
+                opened.ref,
+                opened.project_name or component(opened.ref),
+                opened.name,
+                format_ns(time_ns),
+                time_ns,
+                opened.run_ref,
+                opened.artifact_ref,
+                opened.environment_snapshot_ref,
+                opened.metadata_json,
+                opened.project_name or component(opened.ref),
+            ),
+        ).fetchone()
+        project = component(opened.ref)
+        return Scope(DEPLOYMENT, 0, row, opened.inherited, project, deployment_ref=opened.ref)
+
+
+_DEPLOYMENT_AGAIN = """, state = 0, ended_at = '', started_at = excluded.started_at, started_ns = excluded.started_ns,
+  run_ref = excluded.run_ref, artifact_ref = excluded.artifact_ref, environment_ref = excluded.environment_ref,
+  metadata_json = excluded.metadata_json"""

@@ -1,0 +1,208 @@
+import sqlite3
+from contextlib import closing
+
+import numpy as np
+import pytest
+from logged import (
+    NS,
+    FakeLog,
+    columns,
+    entry,
+    key_defined,
+    rows,
+    run_opened,
+    scope_closed,
+    scope_opened,
+    session_opened,
+)
+
+from contexta.v1 import capture_pb2 as pb
+from contexta_daemon.catalog import BEGINNING, Catalog
+from contexta_daemon.catalog.ranges import holds_any, pack_ids
+from contexta_daemon.log import Position
+
+
+@pytest.fixture
+def catalog(tmp_path):
+    catalog = Catalog(tmp_path / "metadata" / "catalog.sqlite3")
+    yield catalog
+    catalog.close()
+
+
+def select(catalog, sql):
+    with closing(catalog.connect()) as connection:
+        return connection.execute(sql).fetchall()
+
+
+def followed(catalog, log):
+    catalog.follow(list(log.read(catalog.position)), log.committed)
+
+
+def small_log():
+    log = FakeLog()
+    log.add(1, session_opened(), run_opened(), scope_opened(2, 1, "stage", "stage:p.r.train"))
+    group = entry(group_defined=pb.GroupDefined(group_id=1, key_id=[1, 2]))
+    log.add(
+        1,
+        key_defined(1, "loss"),
+        key_defined(2, "acc"),
+        group,
+        columns=[columns([1.0, float("nan"), 3.0], series=(2, 1), step=[1, 2, 3])],
+        rows=[rows([[4.0, 5.0], [0.5, float("inf")]], group=1, scope=2, step=[4, 5])],
+    )
+    return log
+
+
+def test_series_are_counted_and_their_newest_value_kept(catalog):
+    followed(catalog, small_log())
+    assert select(catalog, "SELECT key_id, points, last_value, last_step, non_finite, first_non_finite_step "
+                  "FROM series ORDER BY key_id") == [(1, 5, 5.0, 5, 1, 2), (2, 2, float("inf"), 5, 1, 5)]
+    assert select(catalog, "SELECT metric_count FROM runs") == [(7,)]
+
+
+def test_position_and_effects_survive_together(catalog):
+    log = small_log()
+    followed(catalog, log)
+    again = Catalog(catalog.path)
+    assert again.position == log.committed
+    again.close()
+
+
+def test_a_follow_that_fails_leaves_nothing_behind(catalog):
+    log = small_log()
+
+    def broken():
+        yield log.batches[0]
+        raise OSError("no more")
+
+    with pytest.raises(OSError):
+        catalog.follow(broken(), log.committed)
+    assert catalog.position == BEGINNING
+    assert select(catalog, "SELECT count(*) FROM runs") == [(0,)]
+    followed(catalog, log)
+    assert select(catalog, "SELECT metric_count FROM runs") == [(7,)]
+
+
+def test_a_bad_batch_is_set_aside_and_the_rest_goes_on(catalog):
+    log = FakeLog()
+    log.add_body(1, b"\xff\xff", 3)
+    log.add(1, session_opened(), scope_closed(9), run_opened())
+    log.add(1, rows=[rows([[1.0]], group=4, scope=1)])
+    followed(catalog, log)
+    assert select(catalog, "SELECT run_ref FROM runs") == [("run:p.r",)]
+    assert [row[0] for row in select(catalog, "SELECT item FROM set_aside")] == [0, 1, 0]
+
+
+@pytest.mark.parametrize("damage", [b"", b"not a database at all" * 500])
+def test_a_damaged_file_is_made_again(catalog, damage):
+    followed(catalog, small_log())
+    catalog.close()
+    for suffix in ("-wal", "-shm"):
+        catalog.path.with_name(catalog.path.name + suffix).unlink(missing_ok=True)
+    catalog.path.write_bytes(damage)
+    again = Catalog(catalog.path)
+    assert again.position == BEGINNING
+    again.close()
+
+
+def test_another_schema_version_is_made_again(catalog):
+    followed(catalog, small_log())
+    catalog.close()
+    with closing(sqlite3.connect(catalog.path)) as connection:
+        connection.execute("PRAGMA user_version = 999")
+    again = Catalog(catalog.path)
+    assert again.position == BEGINNING
+    again.close()
+
+
+def test_what_was_made_of_another_log_is_made_again(catalog):
+    log = small_log()
+    assert not catalog.attach(b"one", Position(0, 0))
+    followed(catalog, log)
+    assert not catalog.attach(b"one", log.committed)
+    assert catalog.attach(b"two", log.committed)
+    assert catalog.position == BEGINNING
+    followed(catalog, log)
+    assert catalog.attach(b"two", Position(1, 70))
+
+
+def test_the_file_is_only_for_its_owner(catalog):
+    assert catalog.path.stat().st_mode & 0o777 == 0o600
+
+
+def test_artifacts_wait_until_they_are_hashed(catalog):
+    log = FakeLog()
+    made = pb.ArtifactRegistered(
+        scope_id=1, ref="artifact:p.r.m", artifact_kind="model", path="/x", exists=True, size_bytes=5,
+        modified_ns=1, inode=(1 << 64) - 1, compute_hash=True,
+    )
+    log.add(1, session_opened(), run_opened(), entry(artifact_registered=made), entry(artifact_registered=made))
+    followed(catalog, log)
+    (pending,) = catalog.pending_artifacts()
+    assert (pending.ref, pending.path, pending.session_id) == ("artifact:p.r.m", "/x", bytes([1]) * 16)
+    hashed = pb.ArtifactHashed(ref=made.ref, hash_value="sha256:00", size_bytes=5, session_id=bytes([1]) * 16)
+    log.add(9, entry(artifact_hashed=hashed))
+    followed(catalog, log)
+    assert len(catalog.pending_artifacts()) == 1
+    log.add(9, entry(artifact_hashed=hashed))
+    followed(catalog, log)
+    assert catalog.pending_artifacts() == []
+    assert select(catalog, "SELECT hash_value FROM artifacts") == [("sha256:00",)]
+
+
+def test_models_put_through_the_stores_stand_beside_captured_ones(catalog):
+    log = FakeLog()
+
+    def model(name, ref, text):
+        return entry(model_stored=pb.ModelStored(model=name, ref=ref, json=text))
+
+    log.add(
+        1,
+        session_opened(),
+        model("Run", "run:p.r", '{"run_ref": "run:p.r", "project_ref": "project:p", "name": "r", "status": '
+              '"completed", "started_at": "2025-01-01T00:00:00Z", "ended_at": "2025-01-01T00:08:00Z"}'),
+        model("BatchExecution", "batch:p.r.s.b", '{"batch_execution_ref": "batch:p.r.s.b", "run_ref": "run:p.r", '
+              '"stage_execution_ref": "stage:p.r.s", "batch_name": "b", "status": "failed", "started_at": '
+              '"2025-01-01T00:01:00Z", "ended_at": "2025-01-01T00:02:00Z", "order_index": 3}'),
+        model("SampleObservation", "sample:q.r.s.x", '{"sample_observation_ref": "sample:q.r.s.x", "run_ref": '
+              '"run:q.r", "stage_execution_ref": "stage:q.r.s", "sample_name": "x", "observed_at": '
+              '"2025-01-01T00:03:30Z"}'),
+        model("Run", "run:p.bad", "{"),
+    )
+    followed(catalog, log)
+    assert select(catalog, "SELECT run_ref, state, started_at FROM runs ORDER BY run_ref") == [
+        ("run:p.r", 1, "2025-01-01T00:00:00Z"),
+        ("run:q.r", 0, "2025-01-01T00:03:30.000000Z"),
+    ]
+    assert select(catalog, "SELECT ref, state, ord FROM scopes ORDER BY ref") == [
+        ("batch:p.r.s.b", 3, 3), ("sample:q.r.s.x", 1, None)]
+    assert len(select(catalog, "SELECT * FROM set_aside")) == 1
+
+
+def test_ten_thousand_samples_take_seconds_not_minutes(catalog):
+    import time
+
+    log = FakeLog()
+    log.add(1, session_opened(), run_opened(), scope_opened(2, 1, "stage", "stage:p.r.train"))
+    for start in range(0, 10_000, 2_000):
+        entries = []
+        for number in range(start, start + 2_000):
+            entries.append(scope_opened(3 + number, 2, "sample", f"sample:p.r.train.s-{number}", time_ns=NS + number))
+            entries.append(scope_closed(3 + number))
+        log.add(1, *entries)
+    began = time.perf_counter()
+    followed(catalog, log)
+    assert time.perf_counter() - began < 5
+    assert select(catalog, "SELECT count(*), min(state) FROM scopes WHERE kind = 4") == [(10_000, 1)]
+
+
+def test_id_ranges_hold_what_was_packed():
+    packed = pack_ids(np.array([1, 2, 3, 7, 9, 10, 4294967295], dtype=np.uint32))
+    assert len(packed) == 4 * 8
+    for known in (1, 3, 7, 10, 4294967295):
+        assert holds_any(packed, [known])
+    assert not holds_any(packed, [4, 5, 8, 11])
+    assert holds_any(packed, range(100, 200)) is False
+    assert holds_any(packed, [*range(100, 200), 9])
+    assert not holds_any(b"", [1])
+    assert pack_ids(np.empty(0, dtype=np.uint32)) == b""

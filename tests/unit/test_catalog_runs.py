@@ -1,0 +1,167 @@
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from logged import (
+    NS,
+    FakeLog,
+    run_opened,
+    scope_closed,
+    scope_opened,
+    session_ended,
+    session_opened,
+)
+
+from contexta_daemon.catalog import Catalog
+
+
+class Book:
+    """A catalog and the log it follows."""
+
+    def __init__(self, path: Path) -> None:
+        self.log = FakeLog()
+        self.catalog = Catalog(path)
+
+    def add(self, *args, **kwargs):
+        logged = self.log.add(*args, **kwargs)
+        self.catalog.follow([logged], logged.end)
+
+    def rows(self, sql, *bound):
+        with closing(self.catalog.connect()) as connection:
+            return connection.execute(sql, bound).fetchall()
+
+    def runs(self, ref="run:p.r"):
+        """(attempt, status) of each attempt."""
+        states = ("open", "completed", "cancelled", "failed")
+        found = self.rows("SELECT attempt, state FROM runs WHERE run_ref = ? ORDER BY attempt", ref)
+        return [(attempt, states[state]) for attempt, state in found]
+
+
+@pytest.fixture
+def book(tmp_path):
+    book = Book(tmp_path / "catalog.sqlite3")
+    yield book
+    book.catalog.close()
+
+
+def test_a_run_is_open_until_its_session_closes_it(book):
+    book.add(1, session_opened(), run_opened())
+    assert book.runs() == [(1, "open")]
+    book.add(1, scope_closed(1, time_ns=NS + 5 * 10**9))
+    assert book.runs() == [(1, "completed")]
+    assert book.rows("SELECT started_at, ended_at FROM runs") == [
+        ("2026-01-01T00:00:00.000000Z", "2026-01-01T00:00:05.000000Z")
+    ]
+
+
+def test_a_run_opened_again_after_it_ended_is_a_new_attempt(book):
+    book.add(1, session_opened(), run_opened(), scope_closed(1), run_opened(2))
+    assert book.runs() == [(1, "completed"), (2, "open")]
+
+
+def test_another_process_of_no_relation_begins_a_new_attempt_while_the_older_is_open(book):
+    book.add(1, session_opened(), run_opened())
+    book.add(2, session_opened(), run_opened())
+    assert book.runs() == [(1, "open"), (2, "open")]
+
+
+def test_ranks_of_one_job_join_one_attempt_which_ends_with_the_last_of_them(book):
+    for rank in range(3):
+        book.add(rank, session_opened(job="j", rank=rank), run_opened())
+    book.add(0, scope_closed(1))
+    book.add(1, scope_closed(1, "failed"))
+    assert book.runs() == [(1, "open")]
+    book.add(2, scope_closed(1))
+    assert book.runs() == [(1, "failed")]
+
+
+def test_a_rank_that_comes_after_the_others_ended_still_joins_them(book):
+    book.add(1, session_opened(job="j", rank=0), run_opened(), scope_closed(1))
+    book.add(2, session_opened(job="j", rank=1), run_opened())
+    assert book.runs() == [(1, "open")]
+    book.add(2, scope_closed(1))
+    assert book.runs() == [(1, "completed")]
+
+
+def test_every_rank_that_runs_it_twice_is_in_both_attempts_whatever_the_order(book):
+    for rank in (0, 1):
+        book.add(rank, session_opened(job="j", rank=rank), run_opened())
+    book.add(0, scope_closed(1), run_opened(2))
+    book.add(1, scope_closed(1), run_opened(2))
+    assert book.runs() == [(1, "completed"), (2, "open")]
+    assert book.rows("SELECT count(*) FROM run_sessions GROUP BY run") == [(2,), (2,)]
+
+
+def test_a_restarted_job_is_a_new_attempt(book):
+    book.add(1, session_opened(job="a", rank=0), run_opened(), scope_closed(1))
+    book.add(2, session_opened(job="b", rank=0), run_opened())
+    assert book.runs() == [(1, "completed"), (2, "open")]
+
+
+def test_resume_continues_the_newest_attempt_and_its_end_counts(book):
+    book.add(1, session_opened(), run_opened(), session_ended(lost=True))
+    assert book.runs() == [(1, "failed")]
+    book.add(2, session_opened(), run_opened(resume=True))
+    assert book.runs() == [(1, "open")]
+    book.add(2, scope_closed(1))
+    assert book.runs() == [(1, "completed")]
+    assert book.rows("SELECT sum(lost) FROM run_sessions") == [(1,)]
+
+
+def test_a_forked_child_joins_and_does_not_hold_the_run_open(book):
+    book.add(1, session_opened(), run_opened())
+    book.add(2, session_opened(parent=1), run_opened(inherited=True))
+    book.add(1, scope_closed(1))
+    assert book.runs() == [(1, "completed")]
+
+
+def test_a_child_that_is_heard_of_before_its_parent_shares_the_attempt(book):
+    book.add(2, session_opened(parent=1), run_opened(inherited=True))
+    book.add(1, session_opened(), run_opened())
+    assert book.runs() == [(1, "open")]
+
+
+def test_a_grandchild_that_opens_the_run_itself_joins(book):
+    book.add(1, session_opened(), run_opened())
+    book.add(2, session_opened(parent=1), run_opened(inherited=True))
+    book.add(3, session_opened(parent=2), run_opened())
+    assert book.runs() == [(1, "open")]
+
+
+def test_a_vanished_worker_fails_its_scopes_and_the_run_and_is_counted(book):
+    book.add(1, session_opened(job="j", rank=0), run_opened())
+    book.add(2, session_opened(job="j", rank=1), run_opened(), scope_opened(2, 1, "stage", "stage:p.r.train"))
+    book.add(1, scope_closed(1))
+    book.add(2, session_ended(lost=True))
+    assert book.runs() == [(1, "failed")]
+    assert book.rows("SELECT state FROM scopes") == [(3,)]
+    assert book.rows("SELECT status FROM sessions ORDER BY id") == [("open",), ("lost",)]
+
+
+def test_a_vanished_child_with_a_stage_of_its_own_fails_the_run(book):
+    book.add(1, session_opened(), run_opened())
+    book.add(2, session_opened(parent=1), run_opened(inherited=True), scope_opened(2, 1, "stage", "stage:p.r.load"))
+    book.add(1, scope_closed(1))
+    book.add(2, session_ended(lost=True))
+    assert book.runs() == [(1, "failed")]
+
+
+def test_a_process_that_ends_with_open_scopes_cancels_them(book):
+    book.add(1, session_opened(), run_opened(), scope_opened(2, 1, "stage", "stage:p.r.train"), session_ended())
+    assert book.runs() == [(1, "cancelled")]
+    assert book.rows("SELECT state FROM scopes") == [(2,)]
+
+
+def test_a_stage_opened_by_two_ranks_is_one_and_as_bad_as_the_worst(book):
+    for rank in (0, 1):
+        stage = scope_opened(2, 1, "stage", "stage:p.r.train")
+        book.add(rank, session_opened(job="j", rank=rank), run_opened(), stage)
+    book.add(0, scope_closed(2, "failed"))
+    assert book.rows("SELECT state FROM scopes") == [(0,)]
+    book.add(1, scope_closed(2))
+    assert book.rows("SELECT state, ord FROM scopes") == [(3, 0)]
+
+
+def test_closing_twice_changes_nothing(book):
+    book.add(1, session_opened(), run_opened(), scope_closed(1), scope_closed(1, "failed"))
+    assert book.runs() == [(1, "completed")]
