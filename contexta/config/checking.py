@@ -7,14 +7,12 @@ what is expected. Nothing here reads files or the environment.
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 from ..errors import ConfigError, nearest
 
-_SIZE = re.compile(r"\s*(\d+)\s*(|B|KB|MB|GB|TB|KiB|MiB|GiB|TiB)\s*", re.ASCII)
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _UNITS |= {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 _TRUE = {"1", "true", "yes", "on"}
@@ -105,8 +103,9 @@ def wrong_value(key: str, value: object, expected: str) -> ConfigError:
 
 def parse_size(text: str) -> int | None:
     """Return the bytes of a text such as `64MiB` or `1000`, None for anything else."""
-    match = _SIZE.fullmatch(text)
-    return int(match[1]) * _UNITS[match[2]] if match else None
+    digits = text.strip().rstrip("KMGTiB ")
+    unit = text.strip()[len(digits) :].strip()
+    return int(digits) * _UNITS[unit] if digits.isascii() and digits.isdigit() and unit in _UNITS else None
 
 
 def from_text(field: dataclasses.Field[Any], text: str, *, key: str) -> object:
