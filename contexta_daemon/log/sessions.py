@@ -31,6 +31,8 @@ class SessionTable:
 
     def applied(self, envelope: Envelope) -> None:
         """Note that a batch is in the log."""
+        if len(self._sessions) > 2 * (MAX_OPEN + MAX_CLOSED):
+            self.checkpoint(envelope.appended_ns)
         self._sessions[envelope.session_id] = SessionState(
             envelope.next_sequence, envelope.cursor, False, envelope.appended_ns
         )

@@ -1,0 +1,1 @@
+"""The daemon's gRPC services. Nothing below this folder knows gRPC."""
