@@ -107,11 +107,15 @@ def number(field: str, value: Any) -> float:
     """A number or a truth value, exactly as given; NaN and infinities too, which JSON holds as text."""
     if isinstance(value, str) and value in ("NaN", "Infinity", "-Infinity"):
         return float(value)
-    if hasattr(value, "item") and not isinstance(value, int | float):  # a scalar of numpy or torch
-        value = value.item()
-    if not isinstance(value, int | float):
-        raise wrong(field, value, "a number")
-    return value
+    if isinstance(value, int | float):
+        return value
+    try:
+        scalar = value.item()  # of numpy or torch
+    except Exception:  # it has none, or holds many numbers
+        scalar = None
+    if not isinstance(scalar, int | float):
+        raise wrong(field, value, "one number")
+    return scalar
 
 
 def mapping(field: str, value: Any) -> Mapping[str, Any]:
@@ -132,7 +136,9 @@ def texts(field: str, value: Any) -> Mapping[str, str]:
 
 def correlation(field: str, value: Any) -> Mapping[str, str]:
     """What a record belongs to besides its scopes: trace_id, session_id."""
-    checked = texts(field, {name: item for name, item in dict(value).items() if item is not None})
+    if not isinstance(value, Mapping):
+        raise wrong(field, value, "a mapping with trace_id and session_id")
+    checked = texts(field, {name: item for name, item in value.items() if item is not None})
     for name in checked:
         if name not in ("trace_id", "session_id"):
             raise wrong(field, value, "trace_id and session_id", "value_not_allowed")
