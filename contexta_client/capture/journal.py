@@ -1,0 +1,104 @@
+"""The journal: frames that are committed one after another, each one serialized entry.
+
+The memory itself says how far it is: the end is the first frame whose length is 0. An append writes the body behind
+the end and commits it with one store; it reserves nothing, so that an exception at any point leaves nothing to repair,
+and a nested append (from a signal handler) merely makes the outer one start again.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from zlib import crc32
+
+from . import spool_format as fmt
+from .spool import Block, Lock, Spool
+
+FIRST_BYTES = 64 << 10
+LATER_BYTES = 256 << 10
+MAX_ENTRY_BYTES = (8 << 20) - (64 << 10)  # one append to the daemon takes 8 MiB
+
+_length_at = Struct("<I").unpack_from
+_commit_cell = Struct("<Q").pack_into  # length and checksum lie in one aligned cell of 8 bytes: one store
+_END = fmt.END_OF_BLOCK.to_bytes(4, "little")
+
+
+class Journal:
+    """The journal of one spool. Always: every frame before the end is whole, and the end has a length of 0."""
+
+    def __init__(self, spool: Spool, lock: Lock) -> None:
+        self._spool = spool
+        self._lock = lock
+        self._block: Block | None = None
+        self._previous: tuple[Block, int] | None = None  # the block before, which still needs its END
+        self._offset = 0
+        self._turn: object = None
+
+    def append(self, body: bytes) -> None:
+        """Commit one frame. Raises SpoolFullError or DiskFullError, and then nothing was written.
+
+        body: at most MAX_ENTRY_BYTES; the caller has checked that.
+        """
+        size = fmt.frame_bytes(len(body))
+        head = crc32(body) << 32 | len(body)
+        with self._lock:
+            while True:
+                block = self._room_for(size)
+                memory, offset = block.memory, self._end_of(block)
+                if offset + size + fmt.FRAME_HEADER_BYTES > block.capacity:  # a nested call was faster
+                    continue
+                start = offset + fmt.FRAME_HEADER_BYTES
+                self._turn = turn = object()
+                memory[start : start + len(body)] = body
+                # Between this comparison and the store no bytecode runs a signal handler, so they are one step.
+                if self._turn is turn:
+                    _commit_cell(memory, offset, head)
+                    return
+
+    def _end_of(self, block: Block) -> int:
+        """Return where the next frame goes in the newest block, walking over what was committed since."""
+        offset = _walk(block.memory, self._offset)
+        if self._block is block:
+            self._offset = offset
+        return offset
+
+    def _room_for(self, size: int) -> Block:
+        """Return the newest block, once it has room for a frame and an END, and is published."""
+        while True:
+            block = self._block
+            if block is not None:
+                self._publish(block)
+                if self._end_of(block) + size + fmt.FRAME_HEADER_BYTES <= block.capacity:
+                    return block
+            self._next_block(block, size)
+
+    def _next_block(self, seen: Block | None, size: int) -> None:
+        number = 0 if seen is None else seen.number + 1
+        usual = FIRST_BYTES if number == 0 else min(LATER_BYTES, self._spool.block_limit)
+        capacity = max(usual, size + fmt.FRAME_HEADER_BYTES)
+        header = fmt.BlockHeader(kind=fmt.JOURNAL, group=0, values=0, number=number, capacity=capacity)
+        made = self._spool.make_block(header)
+        previous = None if seen is None else (seen, self._offset)
+        if self._block is seen:  # not switched by a nested call; again no bytecode between test and stores
+            self._block, self._offset, self._previous = made, 0, previous
+        else:
+            self._spool.discard(made, header)
+            return
+        self._publish(made)
+
+    def _publish(self, block: Block) -> None:
+        """Name the newest block, then say in the one before that the journal goes on there. Idempotent."""
+        block.publish()
+        if self._previous is not None:
+            before, offset = self._previous
+            end = _walk(before.memory, offset)
+            before.memory[end : end + 4] = _END
+            self._previous = None
+
+
+def _walk(memory: memoryview, offset: int) -> int:
+    """Return the offset of the first length that is 0 or END."""
+    while True:
+        (length,) = _length_at(memory, offset)
+        if length in (0, fmt.END_OF_BLOCK):
+            return offset
+        offset += fmt.frame_bytes(length)

@@ -1,0 +1,174 @@
+"""One spool's folder: its header, its lock, its blocks and its bound.
+
+Only the owner process writes here, besides the sender's words in the header. Blocks are preallocated (a full disk is
+an error when the block is made, never a SIGBUS later) and mapped; what is stored in them survives the process.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import mmap
+import os
+from contextlib import AbstractContextManager, suppress
+from itertools import count
+from pathlib import Path
+from time import time_ns
+
+from . import spool_format as fmt
+
+RESERVE_BYTES = 256 << 10  # of the bound, only for the journal, so that scopes still open and close at the bound
+DISK_RETRY_NS = 100_000_000  # storage that failed is not asked again before
+_WRITER_FLAGS = mmap.MAP_SHARED | getattr(mmap, "MAP_POPULATE", 0)
+
+
+Lock = AbstractContextManager[bool]  # a threading.RLock, the stream's
+
+
+class SpoolFullError(Exception):
+    """The spool is at its bound."""
+
+
+class DiskFullError(Exception):
+    """Storage has no room, is read-only, or failed; tried again after a while."""
+
+
+class Block:
+    """A mapped block. `memory` begins behind the block's header; it stays mapped as long as someone holds it."""
+
+    __slots__ = ("capacity", "memory", "number", "path", "published", "temporary")
+
+    def __init__(self, path: Path, temporary: Path, memory: memoryview, *, number: int, capacity: int) -> None:
+        self.path = path
+        self.temporary = temporary
+        self.memory = memory
+        self.number = number
+        self.capacity = capacity
+        self.published = False
+
+    def publish(self) -> None:
+        """Give the block its name, so that the reader sees it. May be called again, also by a nested call."""
+        if not self.published:
+            with suppress(FileNotFoundError):  # a nested call was faster, or the folder was removed under us
+                self.temporary.rename(self.path)
+            self.published = True
+
+
+class Spool:
+    """A spool folder of this process. `words` are the header's 64-bit words, readable and writable as integers."""
+
+    def __init__(self, root: Path, session_id: bytes, *, bound_bytes: int) -> None:
+        """Make the folder, its header and its lock. Raises OSError."""
+        self.path = root / session_id.hex()
+        self.session_id = session_id
+        self.bound_bytes = bound_bytes
+        self.block_limit = max(64 << 10, (bound_bytes - RESERVE_BYTES) // 4)  # bytes of the largest block
+        self._disk_retry_ns = 0
+        self._names = count()
+        self.path.mkdir(mode=0o700)
+        try:
+            self._file = self._make_header()
+        except BaseException:
+            self.path.rmdir()
+            raise
+
+    def _make_header(self) -> int:
+        temporary = self.path / ".header"
+        file = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            prefix = fmt.HEADER_PREFIX.pack(
+                fmt.HEADER_MAGIC, fmt.VERSION, fmt.HEADER_BYTES, self.session_id, os.getpid()
+            )
+            os.write(file, prefix.ljust(fmt.HEADER_BYTES, b"\0"))
+            # A POSIX record lock: no child inherits it, and the kernel frees it when this process is gone.
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            mapped = memoryview(mmap.mmap(file, fmt.HEADER_BYTES, flags=mmap.MAP_SHARED))
+            self.words = mapped.cast("Q")
+            self._trouble = mapped[fmt.TROUBLE_OFFSET : fmt.TROUBLE_OFFSET + fmt.TROUBLE_BYTES]
+            self.words[fmt.CREATED_NS] = time_ns()
+            self.words[fmt.WRITER_STATE] = fmt.OPEN
+            found = os.fstat(file)
+            self._identity = found.st_dev, found.st_ino
+            temporary.rename(self.path / fmt.HEADER_NAME)
+        except BaseException:
+            os.close(file)
+            temporary.unlink(missing_ok=True)
+            raise
+        return file
+
+    def exists(self) -> bool:
+        """Whether the spool is still where it was made."""
+        try:
+            found = (self.path / fmt.HEADER_NAME).stat()
+        except OSError:
+            return False
+        return (found.st_dev, found.st_ino) == self._identity
+
+    def waiting_bytes(self) -> int:
+        """Return the bytes of blocks that the sender has not released."""
+        return self.words[fmt.CREATED_BYTES] - self.words[fmt.RELEASED_BYTES]
+
+    def trouble(self) -> str:
+        """Return what keeps the sender from delivering, for people; empty: nothing."""
+        length = int.from_bytes(self._trouble[:4], "little")
+        return bytes(self._trouble[4 : 4 + min(length, fmt.TROUBLE_BYTES - 4)]).decode("utf-8", "replace")
+
+    def make_block(self, header: fmt.BlockHeader) -> Block:
+        """Make and map a block, not yet published. Raises SpoolFullError or DiskFullError.
+
+        The caller holds the stream's lock; a signal handler may still call this again in the middle.
+        """
+        size = header.file_bytes
+        bound = self.bound_bytes - (0 if header.kind == fmt.JOURNAL else RESERVE_BYTES)
+        if self.waiting_bytes() + size > bound:
+            raise SpoolFullError
+        if self._disk_retry_ns and time_ns() < self._disk_retry_ns:
+            raise DiskFullError
+        name = fmt.block_name(header.kind, header.number, header.group)
+        temporary = self.path / f".{name}.{next(self._names)}"
+        try:
+            memory = _map_new_file(temporary, size, header.pack())
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            self._disk_retry_ns = time_ns() + DISK_RETRY_NS
+            raise DiskFullError(os.strerror(error.errno or errno.EIO)) from error
+        self._disk_retry_ns = 0
+        self.words[fmt.CREATED_BYTES] += size
+        return Block(self.path / name, temporary, memory, number=header.number, capacity=header.capacity)
+
+    def discard(self, block: Block, header: fmt.BlockHeader) -> None:
+        """Take back a block that was made and is not needed."""
+        block.temporary.unlink(missing_ok=True)
+        self.words[fmt.CREATED_BYTES] -= header.file_bytes
+
+    def end(self) -> None:
+        """Say that nothing more will be written."""
+        self.words[fmt.WRITER_STATE] = fmt.ENDED
+
+    def release(self) -> None:
+        """Free the lock. The mapped header stays readable as long as someone holds it."""
+        if self._file >= 0:
+            file, self._file = self._file, -1
+            os.close(file)
+
+
+def _map_new_file(path: Path, size: int, head: bytes) -> memoryview:
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        _preallocate(file, size)
+        mapped = mmap.mmap(file, size, flags=_WRITER_FLAGS)
+        mapped[: len(head)] = head
+    finally:
+        os.close(file)
+    return memoryview(mapped)[fmt.BLOCK_HEADER_BYTES :]
+
+
+def _preallocate(file: int, size: int) -> None:
+    """Make storage keep room for the whole file. Raises OSError when there is none."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file, 0, size)
+        return
+    zeros = bytes(1 << 16)  # macOS
+    left = size
+    while left:
+        left -= os.write(file, zeros[:left])

@@ -1,0 +1,138 @@
+"""Where spools live: `<base>/contexta-<uid>/<hash of the workspace>/<session id>/`.
+
+The base is memory-backed storage where it has room, else a local disk, never a network file system. Room changes over
+time, so writers choose among the candidates, and readers look in all of them. The first candidate is also where the
+sender's lock and its wake-up pipe lie (`control_root`). Standard library only; the sender uses this module as well.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from hashlib import blake2b
+from pathlib import Path
+
+BASE_VARIABLE = "CONTEXTA_SPOOL_DIR"
+MEMORY_BASE = Path("/dev/shm")
+LOCK_NAME = "sender.lock"
+WAKE_NAME = "wake"
+WORKSPACE_NAME = "workspace"
+CONFIG_NAME = "config.json"
+
+# Mapped memory that another host may change, or whose pages may vanish, is no place for a spool.
+NETWORK_TYPES = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "glusterfs", "lustre", "gpfs"})
+NETWORK_TYPES |= {"beegfs", "orangefs", "pvfs2", "9p", "davfs", "ncpfs"}
+LOCAL_FUSE = frozenset({"fuse.overlayfs", "fuse.fuse-overlayfs"})
+
+
+def workspace_hash(workspace: str | os.PathLike[str]) -> str:
+    """Return the 16 hex digits that stand for a workspace's real path."""
+    return blake2b(os.fsencode(os.path.realpath(workspace)), digest_size=8).hexdigest()
+
+
+def candidate_bases(workspace: str | os.PathLike[str]) -> list[Path]:
+    """Return the folders that spool roots may lie under, the preferred one first."""
+    given = os.environ.get(BASE_VARIABLE)
+    if given:
+        return [Path(os.path.realpath(given))]
+    from tempfile import gettempdir
+
+    bases = [Path(os.path.realpath(workspace), "cache", "spool"), Path(os.path.realpath(gettempdir()))]
+    if sys.platform == "linux" and os.access(MEMORY_BASE, os.W_OK | os.X_OK):
+        bases.insert(0, MEMORY_BASE)
+    return bases
+
+
+def candidate_roots(workspace: str | os.PathLike[str]) -> list[Path]:
+    """Return the spool roots that a workspace may have, whether they exist or not. A reader looks in all of them."""
+    end = Path(f"contexta-{os.getuid()}", workspace_hash(workspace))
+    return [base / end for base in candidate_bases(workspace)]
+
+
+def control_root(workspace: str | os.PathLike[str]) -> Path:
+    """Return the root where the sender's lock and its wake-up pipe lie."""
+    return candidate_roots(workspace)[0]
+
+
+def choose_root(workspace: str | os.PathLike[str], spool_bytes: int) -> Path:
+    """Return the root for a new spool, made if need be. Raises OSError when no candidate can be used.
+
+    A base must be local and have twice `spool_bytes` free; when none has, the one with the most room is taken.
+    """
+    problems: list[str] = []
+    tight: list[tuple[int, Path]] = []
+    for base, root in zip(candidate_bases(workspace), candidate_roots(workspace), strict=True):
+        if is_network(base):
+            problems.append(f"{base} is on a network file system")
+            continue
+        try:
+            make_root(base, root, workspace)
+            free = free_bytes(root)
+        except OSError as error:
+            problems.append(str(error))
+            continue
+        if free >= 2 * spool_bytes:
+            return root
+        tight.append((free, root))
+    if tight:
+        return max(tight, key=lambda each: each[0])[1]
+    raise OSError("; ".join(problems))
+
+
+def make_root(base: Path, root: Path, workspace: str | os.PathLike[str]) -> None:
+    """Make a spool root below a base and say in it whose it is. Raises OSError when it cannot be trusted."""
+    base.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private(root.parent)
+    make_private(root)
+    note = root / WORKSPACE_NAME
+    if not note.exists():
+        file = os.open(note, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        try:
+            os.write(file, os.fsencode(os.path.realpath(workspace)))
+        finally:
+            os.close(file)
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder for its owner alone. Raises PermissionError when what is there is a link or another user's."""
+    try:
+        folder.mkdir(mode=0o700)
+    except FileExistsError:
+        check_private(folder)
+
+
+def check_private(folder: Path) -> None:
+    """Raise PermissionError unless the folder is a real one of this user; close it to others where it is open."""
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode):
+        raise PermissionError(f"{folder} is not a folder (a link is not followed); remove it")
+    if found.st_uid != os.getuid():
+        raise PermissionError(f"{folder} belongs to user {found.st_uid}, not to {os.getuid()}; remove it")
+    if found.st_mode & 0o077:
+        folder.chmod(0o700)
+
+
+def free_bytes(folder: Path) -> int:
+    """Return the bytes that this user may still write below a folder."""
+    found = os.statvfs(folder)
+    return found.f_bavail * found.f_frsize
+
+
+def is_network(folder: Path, mounts: str = "/proc/self/mounts") -> bool:
+    """Whether a folder (or where it will be made) is on a network file system; False where that cannot be told."""
+    try:
+        lines = Path(mounts).read_bytes().splitlines()
+    except OSError:  # not Linux
+        return False
+    path = os.path.realpath(folder)
+    best, found = -1, ""
+    for line in lines:
+        fields = line.split()
+        if len(fields) < 3:
+            continue
+        point = os.fsdecode(fields[1].replace(b"\\040", b" ").replace(b"\\011", b"\t").replace(b"\\134", b"\\"))
+        inside = path == point or path.startswith(point.rstrip("/") + "/")
+        if inside and len(point) >= best:
+            best, found = len(point), fields[2].decode("ascii", "replace")
+    return found in NETWORK_TYPES or (found.startswith("fuse.") and found not in LOCAL_FUSE)

@@ -1,0 +1,194 @@
+"""One session: all that one process says to the sender, through one spool.
+
+A stream turns what is captured into rows and entries, gives out the ids (scope, key, group), and settles what happens
+when there is no room. It never raises for what the outside world does: it returns why something was not kept.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+from threading import RLock
+from time import monotonic, sleep, time_ns
+from typing import Any
+
+from . import spool_format as fmt
+from .entry_encoding import encode_entry
+from .groups import Group, Groups, Signature
+from .journal import MAX_ENTRY_BYTES, Journal
+from .rows import Rows
+from .spool import DiskFullError, Spool, SpoolFullError
+
+FULL = "the spool is at its bound (capture.spool_bytes): the daemon does not take records as fast as they come"
+NO_STORAGE = "the storage of the spool has no room or failed"
+TOO_LARGE = f"the entry is larger than {MAX_ENTRY_BYTES} bytes"
+
+KEY_FIELDS = ("key", "unit", "value_type", "aggregation_scope", "summary_basis", "tags_json")
+KeySpec = tuple[str, str, str, str, str, str]  # KEY_FIELDS
+
+
+class Stream:
+    """A session's writing end. Ids it gave out are defined in the journal before anything uses them."""
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        bound_bytes: int,
+        block_timeout_s: float,
+        look: Callable[[int], None],
+        wake: Callable[[], None],
+        dropped: Callable[[str], None],
+    ) -> None:
+        """Make the spool. Raises OSError.
+
+        block_timeout_s: how long a call waits for room; 0: it drops at once. look: called with the time when a look
+        at the outside world is due; dropped: with the reason, after something was not kept.
+        """
+        self.session_id = os.urandom(16)
+        self.pid = os.getpid()
+        self.lock = RLock()
+        self.spool = Spool(root, self.session_id, bound_bytes=bound_bytes)
+        self.journal = Journal(self.spool, self.lock)
+        self.rows = Rows(self.spool, self.lock, look)
+        self.groups = Groups(self.spool, self.lock)
+        self.scope_ids = count(1)
+        self._block_timeout_s = block_timeout_s
+        self._wake = wake
+        self._dropped = dropped
+        self._key_ids = count(1)
+        self._keys: dict[KeySpec, int] = {}
+        self._owed: list[bytes] = []  # closings that found no room; they go first when there is some
+
+    # --- entries -----------------------------------------------------------------------------------------------------
+
+    def entry(self, kind: str, at_ns: int = 0, *, owed: bool = False, **fields: Any) -> str:
+        """Commit an entry to the journal; returns why it was not kept, or an empty text.
+
+        owed: an entry that finds no room is remembered and written once there is some, rather than dropped.
+        """
+        body = encode_entry(kind, at_ns or time_ns(), **fields)
+        if len(body) > MAX_ENTRY_BYTES:
+            return self._drop(TOO_LARGE, fmt.DROPPED_LARGE_ENTRIES, 1)
+        if self._owed:
+            self.pay_owed()
+        if owed:
+            try:
+                self.journal.append(body)
+            except (SpoolFullError, DiskFullError):
+                self._owed.append(body)
+            return ""
+        reason = self._attempt(lambda: self.journal.append(body), fmt.DROPPED_ENTRIES, 1)
+        self.look_if_due()
+        return reason
+
+    def pay_owed(self) -> None:
+        """Write the entries that found no room, as far as there is some now."""
+        with self.lock:
+            try:
+                while self._owed:
+                    self.journal.append(self._owed[0])
+                    del self._owed[0]
+            except (SpoolFullError, DiskFullError):
+                return
+
+    def look_if_due(self) -> None:
+        now = time_ns()
+        if now >= self.rows.check_at:
+            self.rows.look(now)
+
+    # --- metrics -----------------------------------------------------------------------------------------------------
+
+    def key_id(self, spec: KeySpec) -> int:
+        """Return the id of a metric key, defined if need be; 0 when there is no room for its definition."""
+        known = self._keys.get(spec)
+        if known is not None:
+            return known
+        with self.lock:
+            if spec in self._keys:
+                return self._keys[spec]
+            key_id = next(self._key_ids)
+            fields = dict(zip(KEY_FIELDS, spec, strict=True))
+            try:
+                self.journal.append(encode_entry("key_defined", time_ns(), key_id=key_id, **fields))
+            except (SpoolFullError, DiskFullError):
+                return 0
+            return self._keys.setdefault(spec, key_id)
+
+    def row(self, series: int, value: float, step: int) -> str:
+        """Commit one metric (step as encoded); returns why it was not kept, or an empty text."""
+        return self._attempt(lambda: self.rows.append(series, value, step), fmt.DROPPED_METRICS, 1)
+
+    def wide(self, scope_id: int, key_id: int, step: int, value: int) -> str:
+        """Commit one metric whose value no double holds exactly."""
+        text = str(value) if value.bit_length() < 14_000 else hex(value)
+        return self.entry("wide_metric", scope_id=scope_id, key_id=key_id, step=step, value=text)
+
+    def group(self, signature: Signature, key_ids: Callable[[], list[int]]) -> Group | None:
+        """Return the group of a recurring set, defined if need be; None where its values go as single metrics."""
+        if not self.groups.recurs(signature):
+            return None
+        ids = key_ids()
+        if not all(ids):
+            return None
+
+        def announce(group_id: int) -> None:
+            self.journal.append(encode_entry("group_defined", time_ns(), group_id=group_id, key_id=ids))
+
+        try:
+            return self.groups.define(signature, announce)
+        except (SpoolFullError, DiskFullError):
+            return None
+
+    def next_group_block(self, group: Group, seen: Any) -> str:
+        """Make room for a row of a group; returns why there is none, having counted the row's values as dropped."""
+        return self._attempt(lambda: group.switch(seen), fmt.DROPPED_METRICS, group.values)
+
+    def drop_metrics(self, metrics: int) -> str:
+        """Count metrics that cannot be kept because their definitions found no room; returns the reason."""
+        return self._drop(FULL, fmt.DROPPED_METRICS, metrics)
+
+    # --- no room -----------------------------------------------------------------------------------------------------
+
+    def _attempt(self, write: Callable[[], None], word: int, records: int) -> str:
+        """Write, under the policy for a spool that is full. word: the header's counter of what is dropped then."""
+        deadline = 0.0
+        nap_s = 0.0005
+        while True:
+            try:
+                write()
+                return ""
+            except DiskFullError:
+                return self._drop(NO_STORAGE, word + (fmt.DROPPED_DISK_METRICS - fmt.DROPPED_METRICS), records)
+            except SpoolFullError:
+                now = monotonic()
+                deadline = deadline or now + self._block_timeout_s
+                if now >= deadline:
+                    return self._drop(FULL, word, records)
+            self._wake()
+            sleep(min(nap_s, max(0.0, deadline - now)))
+            nap_s = min(nap_s * 2, 0.01)
+
+    def _drop(self, reason: str, word: int, records: int) -> str:
+        with self.lock:
+            self.spool.words[word] += records
+        self._dropped(reason)
+        self.look_if_due()
+        return reason
+
+    def dropped_total(self) -> int:
+        """Return how many metrics and entries were not kept so far."""
+        return sum(self.spool.words[word] for word in range(fmt.DROPPED_METRICS, fmt.DROPPED_LARGE_ENTRIES + 1))
+
+    # --- the end -----------------------------------------------------------------------------------------------------
+
+    def end(self) -> None:
+        """Say that nothing more will come."""
+        self.pay_owed()
+        self.spool.end()
+
+    def release(self) -> None:
+        """Free the lock that says that the writer is alive, once nobody waits any more."""
+        self.spool.release()
