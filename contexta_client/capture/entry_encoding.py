@@ -5,7 +5,7 @@ Field numbers and types come from the generated ENTRY_FIELDS. A property test ho
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from struct import Struct
 from typing import Any
 
@@ -17,7 +17,7 @@ _pack_sfixed64 = Struct("<q").pack
 Writer = Callable[[Any], bytes]
 
 
-def encode_entry(kind: str, time_ns: int, **fields: Any) -> bytes:
+def encode_entry(kind: str, time_ns: int, fields: Mapping[str, Any]) -> bytes:
     """Return a serialized Entry of a kind, its fields by their proto names.
 
     An absent field is left out or None. Text is made valid UTF-8: a lone surrogate becomes U+FFFD.

@@ -138,4 +138,4 @@ def _differs(path: Path, fields: tuple[Any, ...]) -> bool | None:
     if size > MAX_HASH_BYTES:
         return None
     content = path.read_bytes()
-    return sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).digest() != object_id
+    return bool(sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).digest() != object_id)

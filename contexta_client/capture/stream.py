@@ -7,7 +7,7 @@ when there is no room. It never raises for what the outside world does: it retur
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import count
 from pathlib import Path
 from threading import RLock
@@ -39,7 +39,7 @@ class Stream:
         bound_bytes: int,
         block_timeout_s: float,
         look: Callable[[int], None],
-        wake: Callable[[], None],
+        wake: Callable[[], object],
         dropped: Callable[[str], None],
     ) -> None:
         """Make the spool. Raises OSError.
@@ -64,12 +64,12 @@ class Stream:
 
     # --- entries -----------------------------------------------------------------------------------------------------
 
-    def entry(self, kind: str, at_ns: int = 0, *, owed: bool = False, **fields: Any) -> str:
+    def entry(self, kind: str, fields: Mapping[str, Any], *, at_ns: int = 0, owed: bool = False) -> str:
         """Commit an entry to the journal; returns why it was not kept, or an empty text.
 
         owed: an entry that finds no room is remembered and written once there is some, rather than dropped.
         """
-        body = encode_entry(kind, at_ns or time_ns(), **fields)
+        body = encode_entry(kind, at_ns or time_ns(), fields)
         if len(body) > MAX_ENTRY_BYTES:
             return self._drop(TOO_LARGE, fmt.DROPPED_LARGE_ENTRIES, 1)
         if self._owed:
@@ -110,9 +110,9 @@ class Stream:
             if spec in self._keys:
                 return self._keys[spec]
             key_id = next(self._key_ids)
-            fields = dict(zip(KEY_FIELDS, spec, strict=True))
+            fields = {"key_id": key_id, **dict(zip(KEY_FIELDS, spec, strict=True))}
             try:
-                self.journal.append(encode_entry("key_defined", time_ns(), key_id=key_id, **fields))
+                self.journal.append(encode_entry("key_defined", time_ns(), fields))
             except (SpoolFullError, DiskFullError):
                 return 0
             return self._keys.setdefault(spec, key_id)
@@ -124,7 +124,7 @@ class Stream:
     def wide(self, scope_id: int, key_id: int, step: int, value: int) -> str:
         """Commit one metric whose value no double holds exactly."""
         text = str(value) if value.bit_length() < 14_000 else hex(value)
-        return self.entry("wide_metric", scope_id=scope_id, key_id=key_id, step=step, value=text)
+        return self.entry("wide_metric", {"scope_id": scope_id, "key_id": key_id, "step": step, "value": text})
 
     def group(self, signature: Signature, key_ids: Callable[[], list[int]]) -> Group | None:
         """Return the group of a recurring set, defined if need be; None where its values go as single metrics."""
@@ -135,7 +135,7 @@ class Stream:
             return None
 
         def announce(group_id: int) -> None:
-            self.journal.append(encode_entry("group_defined", time_ns(), group_id=group_id, key_id=ids))
+            self.journal.append(encode_entry("group_defined", time_ns(), {"group_id": group_id, "key_id": ids}))
 
         try:
             return self.groups.define(signature, announce)

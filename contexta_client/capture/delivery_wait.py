@@ -1,0 +1,57 @@
+"""Waiting until the sender has delivered: by the words of the spool's header, without an RPC and without a thread."""
+
+from __future__ import annotations
+
+from time import monotonic, sleep
+
+from . import spool_format as fmt
+from .sender_start import SenderStart
+from .stream import Stream
+
+FIRST_NAP_S = 0.0002
+LONGEST_NAP_S = 0.005
+LOOK_EVERY_S = 0.5  # at the sender's life, while waiting
+UNREACHABLE_S = 2.0  # no wait is longer when the daemon is known to be away
+
+FLUSH = fmt.FLUSH_REQUESTED, fmt.FLUSH_DONE
+SETTLE = fmt.SETTLE_REQUESTED, fmt.SETTLE_DONE
+
+
+def request(stream: Stream, words: tuple[int, int]) -> int:
+    """Ask the sender to deliver (FLUSH) or to deliver and settle (SETTLE) all that was captured. Returns a ticket."""
+    asked, _ = words
+    with stream.lock:
+        stream.pay_owed()
+        ticket = stream.spool.words[asked] + 1
+        stream.spool.words[asked] = ticket
+    return ticket
+
+
+def wait(
+    stream: Stream, words: tuple[int, int], ticket: int, sender: SenderStart, timeout_s: float | None, *, patient: bool
+) -> bool:
+    """Wait until a ticket is answered. Returns False when the time is over, or nobody will ever answer.
+
+    patient: wait the whole time even when the daemon is known to be unreachable.
+    """
+    _, done = words
+    header = stream.spool.words
+    started = monotonic()
+    end = None if timeout_s is None else started + timeout_s
+    nap_s, look_at = FIRST_NAP_S, started
+    while header[done] < ticket:
+        now = monotonic()
+        if end is not None and now >= end:
+            return False
+        if not patient and now >= started + UNREACHABLE_S and header[fmt.DELIVERY_STATE] == fmt.UNREACHABLE:
+            return False
+        if now >= look_at:
+            look_at = now + LOOK_EVERY_S
+            if not stream.spool.exists():
+                return False
+            if not sender.ensure(header[fmt.HEARTBEAT_NS]):
+                return False
+            sender.wake()
+        sleep(nap_s if end is None else min(nap_s, max(0.0, end - now)))
+        nap_s = min(nap_s * 1.5, LONGEST_NAP_S)
+    return True

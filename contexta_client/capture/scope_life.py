@@ -1,0 +1,146 @@
+"""How scopes begin and end: declared in the stream, entered, closed innermost first, left by an exception."""
+
+from __future__ import annotations
+
+import os
+from time import time_ns
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+from contexta.errors import ValidationError
+
+if TYPE_CHECKING:
+    from .scopes import Scope
+    from .stream import Stream
+
+CLOSED_STATUSES: Final = ("completed", "failed", "cancelled")
+MAX_REASON_CHARS = 2000
+_NO_IDS: Final[Any] = MappingProxyType({})  # a closed scope's: every look-up fails, and nothing can be added
+
+
+def time_text(time_ns_: int) -> str:
+    """Return nanoseconds since 1970 as ISO-8601 text in UTC."""
+    from contexta.contract.times import format_ns
+
+    return format_ns(time_ns_)
+
+
+def opened(scope: Scope) -> None:
+    """Note a new scope, make it the current one here, and declare it."""
+    recorder = scope.recorder
+    with recorder.lock:
+        siblings = recorder.roots if scope.parent is None else scope.parent.children
+        siblings[id(scope)] = scope
+    recorder.current.enter(scope)
+    declared(scope)
+    recorder.feed.scope(scope)
+
+
+def entered(scope: Scope) -> None:
+    """Make a scope the current one where its `with` block runs, which may be another thread or task."""
+    recorder = scope.recorder
+    if recorder.current.variable.get() is not scope:
+        if scope.parent is None:
+            scope.outer = recorder.current.innermost()
+        recorder.current.enter(scope)
+
+
+def declared(scope: Scope) -> Stream | None:
+    """Return the stream that knows the scope, telling it if need be. None when there is no stream, or no room in it."""
+    stream = scope.recorder.stream()
+    if stream is None:
+        return None
+    if scope.stream is not stream:
+        _declare(scope, stream)
+    return stream if scope.stream is stream else None
+
+
+def _declare(scope: Scope, stream: Stream) -> None:
+    with scope.recorder.lock:
+        if scope.stream is stream or scope.closed_ns:
+            return
+        parent = scope.parent
+        if parent is not None and parent.stream is not stream:
+            _declare(parent, stream)
+            if parent.stream is not stream:
+                return
+        scope_id = next(stream.scope_ids)
+        fields = {
+            "scope_id": scope_id,
+            "parent_id": 0 if parent is None else parent.scope_id,
+            "kind": scope.kind_number,
+            "ref": scope.ref,
+            "name": scope.name,
+            "inherited": scope.pid != os.getpid(),
+            **scope.fields,
+        }
+        if stream.entry("scope_opened", fields, at_ns=scope.opened_ns):
+            return
+        # A thread on the hot path reads rows before ids: with new rows it must not find old ids.
+        scope.ids = {}
+        scope.other_ids = {}
+        scope.scope_id = scope_id
+        scope.rows = stream.rows
+        scope.stream = stream
+        if not scope.recorder.feed.sinks:
+            scope.group_scope_id = scope_id
+
+
+def undeclare(scope: Scope) -> None:
+    """Make a scope and what is open in it forget their stream, after a fork or when the spool is gone."""
+    scope.ids = {}
+    scope.other_ids = {}
+    scope.group_scope_id = 0
+    scope.stream = None
+    for child in list(scope.children.values()):
+        undeclare(child)
+
+
+def close(scope: Scope, status: str, reason: str, *, wait: bool = True) -> None:
+    """Close a scope and what is open in it. One that a parent process opened is closed in this process only."""
+    if status not in CLOSED_STATUSES:
+        raise ValidationError(
+            f"A {scope.kind_name} cannot be closed as {status!r}; write {', '.join(map(repr, CLOSED_STATUSES))}.",
+            code="status_invalid",
+            details={"status": status},
+        )
+    recorder = scope.recorder
+    own = scope.pid == os.getpid()
+    with recorder.lock:
+        if scope.closed_ns:
+            return
+        for child in reversed(list(scope.children.values())):
+            close(child, status, reason, wait=False)
+        stream = declared(scope) if own else None
+        scope.closed_ns = max(time_ns(), scope.opened_ns)
+        scope.status = status
+        scope.ids = scope.other_ids = _NO_IDS
+        scope.group_scope_id = 0
+        if stream is not None:
+            fields = {"scope_id": scope.scope_id, "status": status, "reason": reason[:MAX_REASON_CHARS]}
+            stream.entry("scope_closed", fields, at_ns=scope.closed_ns, owed=True)
+        siblings = recorder.roots if scope.parent is None else scope.parent.children
+        siblings.pop(id(scope), None)
+    recorder.current.leave(scope)
+    scope.stream = None
+    recorder.feed.scope(scope)
+    if wait and own and scope.waits_when_closed and stream is not None:
+        recorder.settle_within_bounds()
+
+
+def outcome(kind: type[BaseException] | None, error: BaseException | None) -> tuple[str, str]:
+    """Return the status and the reason of a scope that is left with an exception, or without one."""
+    if kind is None:
+        return "completed", ""
+    if issubclass(kind, SystemExit):
+        code = getattr(error, "code", None)
+        return ("completed", "") if code in (None, 0) else ("failed", f"SystemExit: {code}"[:MAX_REASON_CHARS])
+    name = kind.__name__
+    try:
+        text = str(error)
+    except Exception:  # an exception of the user's that cannot tell
+        text = ""
+    reason = (f"{name}: {text}" if text else name)[:MAX_REASON_CHARS]
+    # asyncio.CancelledError, by name: importing asyncio here would cost 50 ms.
+    cancelled = issubclass(kind, KeyboardInterrupt | GeneratorExit) or name in ("CancelledError", "Cancelled")
+    return "cancelled" if cancelled else "failed", reason
