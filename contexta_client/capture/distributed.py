@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from contexta.errors import ConfigError
 
 
-@dataclass(frozen=True, slots=True)
-class Worker:
+class Worker(NamedTuple):
     """This process in its launch. Numbers are None and texts empty where nothing says them."""
 
     launcher: str = ""  # torchrun, slurm, openmpi, ray, given

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
+from collections.abc import Iterator
 from hashlib import blake2b
 from pathlib import Path
 
@@ -31,28 +32,34 @@ def workspace_hash(workspace: str | os.PathLike[str]) -> str:
     return blake2b(os.fsencode(os.path.realpath(workspace)), digest_size=8).hexdigest()
 
 
-def candidate_bases(workspace: str | os.PathLike[str]) -> list[Path]:
-    """Return the folders that spool roots may lie under, the preferred one first."""
+def candidate_bases(workspace: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield the folders that spool roots may lie under, the preferred one first."""
     given = os.environ.get(BASE_VARIABLE)
     if given:
-        return [Path(os.path.realpath(given))]
-    from tempfile import gettempdir
-
-    bases = [Path(os.path.realpath(workspace), "cache", "spool"), Path(os.path.realpath(gettempdir()))]
+        yield Path(os.path.realpath(given))
+        return
     if sys.platform == "linux" and os.access(MEMORY_BASE, os.W_OK | os.X_OK):
-        bases.insert(0, MEMORY_BASE)
-    return bases
+        yield MEMORY_BASE
+    yield Path(os.path.realpath(workspace), "cache", "spool")
+    from tempfile import gettempdir  # needed rarely, and some milliseconds to import
+
+    yield Path(os.path.realpath(gettempdir()))
 
 
 def candidate_roots(workspace: str | os.PathLike[str]) -> list[Path]:
     """Return the spool roots that a workspace may have, whether they exist or not. A reader looks in all of them."""
-    end = Path(f"contexta-{os.getuid()}", workspace_hash(workspace))
-    return [base / end for base in candidate_bases(workspace)]
+    return [root for _, root in _places(workspace)]
 
 
 def control_root(workspace: str | os.PathLike[str]) -> Path:
     """Return the root where the sender's lock and its wake-up pipe lie."""
-    return candidate_roots(workspace)[0]
+    return next(_places(workspace))[1]
+
+
+def _places(workspace: str | os.PathLike[str]) -> Iterator[tuple[Path, Path]]:
+    end = Path(f"contexta-{os.getuid()}", workspace_hash(workspace))
+    for base in candidate_bases(workspace):
+        yield base, base / end
 
 
 def choose_root(workspace: str | os.PathLike[str], spool_bytes: int) -> Path:
@@ -62,7 +69,7 @@ def choose_root(workspace: str | os.PathLike[str], spool_bytes: int) -> Path:
     """
     problems: list[str] = []
     tight: list[tuple[int, Path]] = []
-    for base, root in zip(candidate_bases(workspace), candidate_roots(workspace), strict=True):
+    for base, root in _places(workspace):
         if is_network(base):
             problems.append(f"{base} is on a network file system")
             continue
