@@ -1,0 +1,88 @@
+"""`python -m contexta_client.sender --workspace PATH`: detaches, elects itself, and delivers until nothing is left."""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import json
+import logging
+import logging.handlers
+import os
+import sys
+from pathlib import Path
+
+from contexta_client.capture import spool_place
+
+
+def main() -> int:
+    """Run the sender of a workspace. Exit status 0, also when another one is at work."""
+    parser = argparse.ArgumentParser(prog="contexta-sender", description=__doc__)
+    parser.add_argument("--workspace", required=True, type=Path)
+    parser.add_argument("--foreground", action="store_true", help="stay the caller's child")
+    arguments = parser.parse_args()
+    workspace = Path(os.path.realpath(arguments.workspace))
+    if not arguments.foreground:
+        detach()
+    control = spool_place.control_root(workspace)
+    spool_place.make_root(control.parent.parent, control, workspace)
+    lock = os.open(control / spool_place.LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return 0
+    config = read_config(control)
+    start_log(workspace)
+    try:
+        os.nice(int(config.get("daemon", {}).get("nice", 10)))
+    except OSError:
+        pass
+    from .service import Service
+
+    logging.getLogger("contexta.sender").info("sender %d begins for %s", os.getpid(), workspace)
+    try:
+        Service(workspace, config).run()
+    except BaseException:
+        logging.getLogger("contexta.sender").exception("the sender fails; the next capture starts another")
+        raise
+    logging.getLogger("contexta.sender").info("sender %d ends", os.getpid())
+    return 0
+
+
+def detach() -> None:
+    """Leave the starter's session and process group; the first process ends at once, to be reaped by the starter."""
+    if os.fork():
+        os._exit(0)
+    if os.getpgid(0) != os.getpid():
+        try:
+            os.setsid()
+        except PermissionError:
+            pass
+    os.chdir("/")
+
+
+def read_config(control: Path) -> dict[str, dict[str, object]]:
+    """Return the settings that the client left; empty when there are none."""
+    try:
+        found = json.loads((control / spool_place.CONFIG_NAME).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def start_log(workspace: Path) -> None:
+    """Write to <workspace>/daemon/sender.log, 1 MiB and one older file at most; to nowhere where that cannot be."""
+    handler: logging.Handler
+    try:
+        folder = workspace / "daemon"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handler = logging.handlers.RotatingFileHandler(folder / "sender.log", maxBytes=1 << 20, backupCount=1)
+    except OSError:
+        handler = logging.NullHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    root = logging.getLogger("contexta")
+    root.setLevel(os.environ.get("CONTEXTA_LOG_LEVEL", "INFO"))
+    root.addHandler(handler)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

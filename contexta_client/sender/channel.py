@@ -1,0 +1,79 @@
+"""The sender's connection to the daemon: finds it, starts it, and calls it without ever blocking the loop."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+
+from contexta._version import PROTOCOL_MAX
+from contexta.v1 import capture_pb2_grpc, status_pb2
+
+MAX_MESSAGE_BYTES = 16 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a daemon serves; `instance` differs for every daemon process."""
+
+    socket: str
+    token: str
+    instance: str
+    pid: int
+
+
+def read_endpoint(workspace: Path) -> Endpoint | None:
+    """Return what daemon.json and the token file say, or None when there is no daemon that ever served."""
+    try:
+        found = json.loads((workspace / "daemon" / "daemon.json").read_bytes())
+        token = Path(found["token_file"]).read_text().strip()
+        return Endpoint(found["socket"], token, found["instance"], int(found["pid"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+class Connection:
+    """A channel to one daemon instance."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        limits = [("grpc.max_send_message_length", MAX_MESSAGE_BYTES), ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES)]
+        self._channel = grpc.insecure_channel(
+            f"unix:{endpoint.socket}", options=[*limits, ("grpc.enable_retries", 0), ("grpc.use_local_subchannel_pool", 1)]
+        )
+        self._stub = capture_pb2_grpc.CaptureStub(self._channel)
+        self._metadata = (("contexta-token", endpoint.token), ("contexta-protocol", str(PROTOCOL_MAX)))
+
+    def call(self, method: str, request: object, *, timeout_s: float, done: Callable[[grpc.Future], None]) -> grpc.Future:
+        """Begin a call; `done` is called with its future on another thread."""
+        future = getattr(self._stub, method).future(request, timeout=timeout_s, metadata=self._metadata)
+        future.add_done_callback(done)
+        return future
+
+    def close(self) -> None:
+        self._channel.close()
+
+
+def error_detail(error: grpc.RpcError) -> status_pb2.ErrorDetail:
+    """Return what the daemon said about a failed call; empty when it said nothing."""
+    for key, value in error.trailing_metadata() or ():
+        if key == "contexta-error-bin":
+            try:
+                return status_pb2.ErrorDetail.FromString(value)
+            except Exception:
+                break
+    return status_pb2.ErrorDetail()
+
+
+def process_lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
