@@ -1,1 +1,3 @@
 """Puts this folder on the path, so that tests of every kind share its modules."""
+
+from capturing import capturing as capturing

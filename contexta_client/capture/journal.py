@@ -1,8 +1,8 @@
 """The journal: frames that are committed one after another, each one serialized entry.
 
-The memory itself says how far it is: the end is the first frame whose length is 0. An append writes the body behind
-the end and commits it with one store; it reserves nothing, so that an exception at any point leaves nothing to repair,
-and a nested append (from a signal handler) merely makes the outer one start again.
+The memory itself says how far it is: the end is the first frame whose length is 0. An append reserves nothing and writes
+nothing before it can finish, so that an exception at any point leaves nothing to repair, and a nested append (from a
+signal handler, or a finalizer) merely makes the outer one look for the end again.
 """
 
 from __future__ import annotations
@@ -43,14 +43,18 @@ class Journal:
         with self._lock:
             while True:
                 block = self._room_for(size)
-                memory, offset = block.memory, self._end_of(block)
-                if offset + size + fmt.FRAME_HEADER_BYTES > block.capacity:  # a nested call was faster
-                    continue
+                memory = block.memory
+                turn = object()
+                self._turn = turn
+                offset = self._end_of(block)
                 start = offset + fmt.FRAME_HEADER_BYTES
-                self._turn = turn = object()
-                memory[start : start + len(body)] = body
-                # Between this comparison and the store no bytecode runs a signal handler, so they are one step.
+                where = slice(start, start + len(body))
+                if offset + size + fmt.FRAME_HEADER_BYTES > block.capacity:
+                    continue  # a nested call was faster
+                # From this comparison to the end of the commit no bytecode runs a signal handler, and nothing is
+                # allocated that could start a collection: the three are one step.
                 if self._turn is turn:
+                    memory[where] = body
                     _commit_cell(memory, offset, head)
                     return
 
@@ -88,11 +92,13 @@ class Journal:
     def _publish(self, block: Block) -> None:
         """Name the newest block, then say in the one before that the journal goes on there. Idempotent."""
         block.publish()
-        if self._previous is not None:
-            before, offset = self._previous
+        previous = self._previous
+        if previous is not None:
+            before, offset = previous
             end = _walk(before.memory, offset)
             before.memory[end : end + 4] = _END
-            self._previous = None
+            if self._previous is previous:
+                self._previous = None
 
 
 def _walk(memory: memoryview, offset: int) -> int:
