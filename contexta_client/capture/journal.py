@@ -29,8 +29,7 @@ class Journal:
         self._spool = spool
         self._lock = lock
         self._block: Block | None = None
-        self._previous: tuple[Block, int] | None = None  # the block before, which still needs its END
-        self._offset = 0
+        self._previous: Block | None = None  # the block before, which still needs its END
         self._turn: object = None
 
     def append(self, body: bytes) -> None:
@@ -59,10 +58,8 @@ class Journal:
                     return
 
     def _end_of(self, block: Block) -> int:
-        """Return where the next frame goes in the newest block, walking over what was committed since."""
-        offset = _walk(block.memory, self._offset)
-        if self._block is block:
-            self._offset = offset
+        """Return where the next frame goes in a block, walking over what was committed since."""
+        block.walked = offset = _walk(block.memory, block.walked)
         return offset
 
     def _room_for(self, size: int) -> Block:
@@ -81,9 +78,8 @@ class Journal:
         capacity = max(usual, size + fmt.FRAME_HEADER_BYTES)
         header = fmt.BlockHeader(kind=fmt.JOURNAL, group=0, values=0, number=number, capacity=capacity)
         made = self._spool.make_block(header)
-        previous = None if seen is None else (seen, self._offset)
         if self._block is seen:  # not switched by a nested call; again no bytecode between test and stores
-            self._block, self._offset, self._previous = made, 0, previous
+            self._block, self._previous = made, seen
         else:
             self._spool.discard(made, header)
             return
@@ -94,9 +90,8 @@ class Journal:
         block.publish()
         previous = self._previous
         if previous is not None:
-            before, offset = previous
-            end = _walk(before.memory, offset)
-            before.memory[end : end + 4] = _END
+            end = self._end_of(previous)
+            previous.memory[end : end + 4] = _END
             if self._previous is previous:
                 self._previous = None
 

@@ -36,7 +36,7 @@ class DiskFullError(Exception):
 class Block:
     """A mapped block. `memory` begins behind the block's header; it stays mapped as long as someone holds it."""
 
-    __slots__ = ("capacity", "memory", "number", "path", "published", "temporary")
+    __slots__ = ("capacity", "memory", "number", "path", "published", "temporary", "walked")
 
     def __init__(self, path: Path, temporary: Path, memory: memoryview, *, number: int, capacity: int) -> None:
         self.path = path
@@ -45,6 +45,7 @@ class Block:
         self.number = number
         self.capacity = capacity
         self.published = False
+        self.walked = 0  # of a journal block: a frame's beginning, up to which all are committed
 
     def publish(self) -> None:
         """Give the block its name, so that the reader sees it. May be called again, also by a nested call."""
