@@ -52,7 +52,7 @@ class Journal:
                     continue  # a nested call was faster
                 # From this comparison to the end of the commit no bytecode runs a signal handler, and nothing is
                 # allocated that could start a collection: the three are one step.
-                if self._turn is turn:
+                if self._turn is turn and self._block is block:
                     memory[where] = body
                     _commit_cell(memory, offset, head)
                     return
