@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from spool_reader import SpoolContent, read_spools
 
 from contexta.config import load_config
 from contexta_client.capture.session import Recorder
-
-from spool_reader import SpoolContent, read_spools
 
 
 class Capturing:

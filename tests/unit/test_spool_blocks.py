@@ -9,6 +9,7 @@ from pathlib import Path
 from threading import RLock
 
 import pytest
+from spool_reader import read_spool
 
 from contexta_client.capture import journal as journal_module
 from contexta_client.capture import rows as rows_module
@@ -19,7 +20,6 @@ from contexta_client.capture.groups import Groups
 from contexta_client.capture.journal import Journal
 from contexta_client.capture.rows import Rows
 from contexta_client.capture.spool import DiskFullError, Spool, SpoolFullError
-from spool_reader import read_spool
 
 
 @pytest.fixture
@@ -187,7 +187,7 @@ def test_a_frame_larger_than_a_block_gets_its_own(spool: Spool) -> None:
 
 
 def test_frames_that_just_fit_and_just_do_not_are_all_read_back(tmp_path: Path) -> None:
-    for spare in range(0, 40):
+    for spare in range(40):
         spool = Spool(tmp_path, os.urandom(16), bound_bytes=8 << 20)
         journal = Journal(spool, RLock())
         first = journal_module.FIRST_BYTES - 2 * fmt.FRAME_HEADER_BYTES - spare

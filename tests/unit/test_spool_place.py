@@ -1,0 +1,105 @@
+"""Where spools lie, and what is refused there."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from contexta_client.capture import spool_place
+
+
+@pytest.fixture
+def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "base"
+    monkeypatch.setenv(spool_place.BASE_VARIABLE, str(folder))
+    return folder
+
+
+def test_the_root_is_private_and_says_whose_it_is(base: Path, tmp_path: Path) -> None:
+    workspace = tmp_path / "workspace"
+    root = spool_place.choose_root(workspace, 1 << 20)
+    assert root == base / f"contexta-{os.getuid()}" / spool_place.workspace_hash(workspace)
+    assert root.stat().st_mode & 0o777 == 0o700
+    assert root.parent.stat().st_mode & 0o777 == 0o700
+    assert (root / "workspace").read_text() == str(workspace)
+    assert spool_place.candidate_roots(workspace) == [root] == [spool_place.control_root(workspace)]
+
+
+def test_two_ways_to_one_workspace_give_one_root(base: Path, tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    roots = {spool_place.control_root(tmp_path / name) for name in ("real", "link", "real/../link")}
+    assert len(roots) == 1
+
+
+def test_memory_comes_first_then_the_workspace_then_the_temporary_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(spool_place.BASE_VARIABLE, raising=False)
+    monkeypatch.setattr(spool_place, "MEMORY_BASE", tmp_path)
+    monkeypatch.setattr(spool_place.sys, "platform", "linux")
+    bases = list(spool_place.candidate_bases(tmp_path / "workspace"))
+    assert bases[:2] == [tmp_path, tmp_path / "workspace" / "cache" / "spool"]
+    assert len(bases) == 3
+
+
+def test_a_base_without_room_is_passed_over_and_the_roomiest_taken_when_none_has_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(spool_place.BASE_VARIABLE, raising=False)
+    bases = [tmp_path / name for name in "abc"]
+    monkeypatch.setattr(spool_place, "candidate_bases", lambda workspace: iter(bases))
+    free = {"a": 10, "b": 300, "c": 5000}
+    monkeypatch.setattr(spool_place, "free_bytes", lambda folder: free[folder.relative_to(tmp_path).parts[0]])
+    assert spool_place.choose_root(tmp_path, 100).is_relative_to(bases[1])
+    assert spool_place.choose_root(tmp_path, 2000).is_relative_to(bases[2])
+    assert spool_place.choose_root(tmp_path, 10**6).is_relative_to(bases[2])
+
+
+def test_a_link_in_place_of_the_folder_is_refused(base: Path, tmp_path: Path) -> None:
+    base.mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (base / f"contexta-{os.getuid()}").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError, match="not a folder"):
+        spool_place.choose_root(tmp_path / "workspace", 1 << 20)
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_a_folder_of_another_user_is_refused(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spool_place.choose_root(tmp_path, 1 << 20)
+    uid = os.getuid()
+    folder = base / f"contexta-{uid}"
+    monkeypatch.setattr(spool_place.os, "getuid", lambda: uid + 1)
+    with pytest.raises(PermissionError, match="belongs to user"):
+        spool_place.check_private(folder)
+
+
+def test_a_folder_that_others_may_enter_is_closed_to_them(base: Path, tmp_path: Path) -> None:
+    root = spool_place.choose_root(tmp_path, 1 << 20)
+    root.chmod(0o755)
+    assert spool_place.choose_root(tmp_path, 1 << 20) == root
+    assert root.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize(
+    ("path", "network"),
+    [("/data/x", True), ("/data", True), ("/database", False), ("/home/a b/c", True), ("/x/fuse", False), ("/s", True)],
+)
+def test_a_network_file_system_is_known_by_its_mount(tmp_path: Path, path: str, network: bool) -> None:
+    mounts = tmp_path / "mounts"
+    mounts.write_text(
+        "root / ext4 rw 0 0\nserver:/v /data nfs4 rw 0 0\nserver:/w /home/a\\040b lustre rw 0 0\n"
+        "o /x/fuse fuse.fuse-overlayfs rw 0 0\nh:/ /s fuse.sshfs rw 0 0\n"
+    )
+    assert spool_place.is_network(Path(path), str(mounts)) is network
+    assert not spool_place.is_network(Path(path), str(tmp_path / "absent"))
+
+
+def test_a_base_on_a_network_file_system_is_not_used(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool_place, "is_network", lambda folder: True)
+    with pytest.raises(OSError, match="network file system"):
+        spool_place.choose_root(tmp_path, 1 << 20)
