@@ -122,12 +122,8 @@ def _read_rows(data: bytes, content: SpoolContent, keys: dict) -> None:
             content.voids += 1
         else:
             key = keys[series[index] & 0xFFFFFFFF]
-            content.metrics.append(
-                Metric(
-                    series[index] >> 32, key.key, values[index], _step(steps[index]), times[index],
-                    key.unit, key.value_type,
-                )  # fmt: skip
-            )
+            where, step = series[index] >> 32, _step(steps[index])
+            content.metrics.append(Metric(where, key.key, values[index], step, times[index], key.unit, key.value_type))
 
 
 def _read_group(data: bytes, content: SpoolContent, keys: list) -> None:
