@@ -145,6 +145,11 @@ class Catalog:
             for row in rows
         ]
 
+    def has_pending_artifacts(self) -> bool:
+        """Whether anything that was registered is still to be hashed."""
+        with closing(connect_reader(self.path)) as connection:
+            return connection.execute("SELECT 1 FROM artifacts WHERE pending > 0 LIMIT 1").fetchone() is not None
+
     def _apply(self, logged: LoggedBatch) -> None:
         session = self._session(logged)
         try:

@@ -1,0 +1,153 @@
+"""Appending to the two files so that after any crash every line stands there exactly once.
+
+The state file holds the position in the log and, for each file, which file it was (inode) and how long. A step appends
+first and then replaces the state. After a crash between the two, the file is the one of the state and longer: the rest
+is cut off and made again. When the user deleted, replaced or shortened a file, it is not the one of the state: then the
+state first takes in the file as it is now, and the lines go on behind it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from contexta.errors import StorageError
+from contexta_daemon.log import Position
+
+RECORD, ARTIFACT = "record.jsonl", "artifact.jsonl"
+_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class FileMark:
+    """Which file it was, and how long, when everything up to the position stood in it."""
+
+    inode: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What the state file says."""
+
+    position: Position
+    log_id: str
+    files: Mapping[str, FileMark]
+
+
+def load_state(path: Path) -> State | None:
+    """Return the state; None when there is none that can be read."""
+    try:
+        found = json.loads(path.read_bytes())
+        if found["version"] != _VERSION:
+            return None
+        marks = {name: FileMark(int(mark["inode"]), int(mark["size"])) for name, mark in found["files"].items()}
+        return State(Position(int(found["segment"]), int(found["offset"])), str(found["log_id"]), marks)
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def save_state(path: Path, state: State) -> None:
+    """Replace the state file in one step. The folder must be there: a deleted workspace is not made again."""
+    text = json.dumps(
+        {
+            "version": _VERSION,
+            "segment": state.position.segment,
+            "offset": state.position.offset,
+            "log_id": state.log_id,
+            "files": {name: {"inode": mark.inode, "size": mark.size} for name, mark in state.files.items()},
+        }
+    )
+    fresh = path.with_name(path.name + ".new")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+    fresh.replace(path)
+
+
+class LineFiles:
+    """The two files and the state beside them. Holds nothing in memory, so any process may take the next step."""
+
+    def __init__(self, folder: Path, state_path: Path) -> None:
+        self.folder = folder
+        self.state_path = state_path
+
+    def state(self) -> State:
+        return load_state(self.state_path) or State(Position(0, 0), "", {})
+
+    def append(self, texts: Mapping[str, Sequence[bytes]], *, start: Position, end: Position) -> None:
+        """Append lines and move from `start` to `end`. On an error nothing has moved, and it may be tried again.
+
+        Raises StorageError when the state does not stand at `start`, OSError when the disk refuses.
+        """
+        state = self.state()
+        if state.position != start:
+            raise StorageError(f"the JSON Lines files stand at {state.position}, not at {start}", retryable=True)
+        marks = dict(state.files)
+        for name, parts in texts.items():
+            if not parts:
+                continue
+            with self._opened(name) as descriptor:
+                mark = self._recovered(descriptor, marks.get(name))
+                if mark != marks.get(name):
+                    marks[name] = mark
+                    save_state(self.state_path, replace(state, files=marks))
+                try:
+                    size = _write_all(descriptor, parts, mark.size)
+                except OSError:
+                    os.ftruncate(descriptor, mark.size)
+                    raise
+                marks[name] = FileMark(mark.inode, size)
+        save_state(self.state_path, State(end, state.log_id, marks))
+
+    def begin_again(self, log_id: str) -> None:
+        """Go to the beginning of a log. What stands in the files stays, and lines go on behind it."""
+        save_state(self.state_path, State(Position(0, 0), log_id, {}))
+
+    def put_away(self) -> None:
+        """Move files that no state speaks of aside, as `*.old.jsonl`: they will be made again from the log."""
+        for name in (RECORD, ARTIFACT):
+            path = self.folder / name
+            if path.is_file() and path.stat().st_size:
+                path.replace(path.with_suffix(".old.jsonl"))
+
+    @contextmanager
+    def _opened(self, name: str) -> Iterator[int]:
+        if not self.state_path.parent.is_dir():
+            raise StorageError(f"{self.state_path.parent} is gone; was the workspace deleted?", retryable=True)
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK
+        descriptor = os.open(self.folder / name, flags, 0o600)
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise StorageError(f"{self.folder / name} is not a file")
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    def _recovered(self, descriptor: int, mark: FileMark | None) -> FileMark:
+        """Cut off what a crashed step left behind, or take in a file that changed; return where to append."""
+        found = os.fstat(descriptor)
+        if mark is not None and found.st_ino == mark.inode and found.st_size >= mark.size:
+            if found.st_size > mark.size:
+                os.ftruncate(descriptor, mark.size)
+            return mark
+        size = found.st_size
+        if size and os.pread(descriptor, 1, size - 1) != b"\n":  # cut within a line: keep ours whole
+            size += os.write(descriptor, b"\n")
+        return FileMark(found.st_ino, size)
+
+
+def _write_all(descriptor: int, parts: Sequence[bytes], size: int) -> int:
+    for part in parts:
+        view = memoryview(part)
+        while view:
+            written = os.write(descriptor, view)
+            view = view[written:]
+            size += written
+    return size

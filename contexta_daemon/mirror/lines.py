@@ -1,0 +1,316 @@
+"""A logged batch -> the lines of record.jsonl and artifact.jsonl. No I/O, but for names looked up in the catalog.
+
+A metric line costs about a microsecond: everything that does not change within a series is a template made once, and
+times and values are turned to text for all rows at once.
+
+What stands in the files: each metric, event and span (family RECORD), each degraded record (family DEGRADATION, in
+record.jsonl), each artifact once its hash is known or cannot be (family ARTIFACT). Scopes and other context stand in
+each record's envelope, and have no lines of their own.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import secrets
+import sqlite3
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from contexta.v1 import capture_pb2
+from contexta_daemon.batches import BadBatchError, decode, decode_step, format_ns, format_ns_array
+from contexta_daemon.catalog import Key, Names, Scope, Session
+from contexta_daemon.catalog.observations import (
+    PAYLOAD_TYPES,
+    PRODUCER,
+    Observer,
+    binding_status,
+    envelope,
+    from_json,
+    metric_payload,
+    present,
+    record_ref,
+)
+from contexta_daemon.log import LoggedBatch
+
+SINK_NAME = "local-jsonl"
+_REMEMBERED_TEMPLATES = 20_000
+# Stand-ins for what differs from line to line. Random, so that no text of a user can be one.
+_TIME, _REF, _VALUE = (secrets.token_hex(16) for _ in range(3))
+_MARKS = {json.dumps(mark): mark for mark in (_TIME, _REF, _VALUE)}
+
+
+@dataclass(slots=True)
+class Lines:
+    """Text to append to the two files, whole lines."""
+
+    record: list[bytes] = field(default_factory=list)
+    artifact: list[bytes] = field(default_factory=list)
+    skipped: int = 0  # items whose ids were never defined
+
+
+class LineWriter:
+    """Makes the lines of batches that the catalog has applied. For one thread at a time."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._names = Names(connection)
+        self._observer = Observer(connection, self._names)
+        self._templates: dict[tuple[int, int, int], _Template | None] = {}
+
+    def add(self, logged: LoggedBatch, lines: Lines) -> None:
+        """Append the lines of a batch. One that cannot be decoded has none: the catalog notes it."""
+        session = self._names.session(logged.envelope.session_id)
+        if session is None:
+            lines.skipped += logged.envelope.count
+            return
+        try:
+            batch = decode(logged)
+        except BadBatchError:
+            lines.skipped += logged.envelope.count
+            return
+        first = logged.envelope.first_sequence
+        for item, entry in enumerate(batch.entries):
+            self._entry(session, entry, first + item, lines)
+        for columns in batch.columns:
+            sequences = np.arange(first + columns.first_item, first + columns.first_item + columns.items)
+            self._metrics(session, columns.series, columns.value, columns.step, columns.time_ns, sequences, lines)
+        for rows in batch.rows:
+            key_ids = self._names.group(session.id, rows.group_id)
+            if key_ids is None or len(key_ids) != len(rows.value):
+                lines.skipped += rows.items
+                continue
+            start, k = first + rows.first_item, len(key_ids)
+            series = (rows.scope_id[:, None] << np.uint64(32)) | key_ids.astype(np.uint64)[None, :]
+            self._metrics(
+                session,
+                series.reshape(-1),
+                rows.value.T.reshape(-1),
+                np.repeat(rows.step, k),
+                np.repeat(rows.time_ns, k),
+                np.arange(start, start + rows.items),
+                lines,
+            )
+
+    def _metrics(
+        self,
+        session: Session,
+        series: npt.NDArray[np.uint64],
+        value: npt.NDArray[np.float64],
+        step: npt.NDArray[np.int64],
+        time_ns: npt.NDArray[np.int64],
+        sequence: npt.NDArray[np.int64],
+        lines: Lines,
+    ) -> None:
+        distinct, place = np.unique(series, return_inverse=True)
+        place = place.reshape(-1)
+        templates = [self._template(session, s >> 32, s & 0xFFFF_FFFF) for s in distinct.tolist()]
+        known = np.array([template is not None for template in templates], dtype=bool)
+        if not known.all():
+            kept = np.flatnonzero(known[place])
+            lines.skipped += len(place) - len(kept)
+            place, value, step, time_ns, sequence = (a[kept] for a in (place, value, step, time_ns, sequence))
+        if not len(place):
+            return
+        steps, has_step = decode_step(step)
+        variants = [text for t in templates for text in (("", "") if t is None else (t.without_step, t.with_step))]
+        of_row = map(variants.__getitem__, (place * 2 + has_step).tolist())
+        times = b"".join(format_ns_array(time_ns)).decode()
+        stamps = [times[at : at + 27] for at in range(0, len(times), 27)]
+        texts = _value_texts(value)
+        for index, template in enumerate(templates):
+            if template is not None and template.value_type != "float64":
+                for row in np.flatnonzero(place == index).tolist():
+                    texts[row] = _exact_text(float(value[row]), template.value_type)
+        numbers = sequence.tolist()
+        rows = zip(stamps, numbers, numbers, stamps, stamps, texts, steps.tolist(), strict=True)
+        lines.record.append("".join(map(str.__mod__, of_row, rows)).encode())
+
+    def _template(self, session: Session, scope_id: int, key_id: int) -> _Template | None:
+        known = self._templates.get((session.id, scope_id, key_id))
+        if known is None:
+            scope, key = self._names.scope(session.id, scope_id), self._names.key(session.id, key_id)
+            if scope is None or key is None:
+                return None
+            if len(self._templates) >= _REMEMBERED_TEMPLATES:
+                self._templates.clear()
+            known = self._templates[session.id, scope_id, key_id] = _make_template(session, scope, key)
+        return known
+
+    def _entry(self, session: Session, entry: capture_pb2.Entry, sequence: int, lines: Lines) -> None:
+        kind = entry.WhichOneof("kind")
+        if kind == "wide_metric":
+            self._wide_metric(session, entry, sequence, lines)
+        elif kind == "record_stored":
+            _stored_record(entry, lines)
+        elif kind == "artifact_registered":
+            made = entry.artifact_registered
+            if not (made.exists and made.compute_hash):  # else its line is written when its hash comes
+                self._artifact(session, made.ref, entry.time_ns, lines)
+        else:
+            if kind == "artifact_hashed":
+                registered_by = self._names.session(entry.artifact_hashed.session_id)
+                if registered_by is not None:
+                    self._artifact(registered_by, entry.artifact_hashed.ref, entry.time_ns, lines)
+            seen = self._observer.observe(session, entry, sequence)
+            if seen is not None:
+                payload = {"envelope": seen.envelope(), "payload": seen.payload}
+                family = "DEGRADATION" if seen.record_type == "degraded" else "RECORD"
+                kind_name = PAYLOAD_TYPES[seen.record_type]
+                lines.record.append(_line(seen.time_ns, family, kind_name, seen.record_ref, payload))
+
+    def _wide_metric(self, session: Session, entry: capture_pb2.Entry, sequence: int, lines: Lines) -> None:
+        metric = entry.wide_metric
+        scope, key = self._names.scope(session.id, metric.scope_id), self._names.key(session.id, metric.key_id)
+        if scope is None or key is None:
+            lines.skipped += 1
+            return
+        template = _make_template(session, scope, key)
+        at, step = format_ns(entry.time_ns), metric.step - (metric.step > 0)
+        text = template.with_step if metric.step else template.without_step
+        lines.record.append((text % (at, sequence, sequence, at, at, metric.value, step)).encode())
+
+    def _artifact(self, session: Session, ref: str, time_ns: int, lines: Lines) -> None:
+        row = self._connection.execute(
+            "SELECT ref, kind, created_at, run_ref, location, deployment_ref, stage_ref, batch_ref, sample_ref, "
+            "operation_ref, hash_value, size_bytes, attributes_json, present, problem, detail, stored_path "
+            "FROM artifacts WHERE ref = ? AND session = ?",
+            (ref, session.id),
+        ).fetchone()
+        if row is None:
+            lines.skipped += 1
+            return
+        lines.artifact.append(_line(time_ns, "ARTIFACT", "ArtifactManifest", ref, artifact_payload(row)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Template:
+    """Formats of (captured_at, sequence, sequence, recorded_at, observed_at, value, step)."""
+
+    with_step: str
+    without_step: str
+    value_type: str
+
+
+def _make_template(session: Session, scope: Scope, key: Key) -> _Template:
+    """Write the line with stand-ins once, then turn it into a format.
+
+    The reference comes twice, in payload_ref and in the envelope, with the sequence as its hexadecimal end.
+    """
+    fields = envelope(_REF, "metric", _TIME, session, scope)
+    payload = metric_payload(key, 0, None) | {"value": _VALUE}
+    line = {
+        "captured_at": _TIME,
+        "sink_name": SINK_NAME,
+        "family": "RECORD",
+        "payload_type": "MetricRecord",
+        "payload_ref": _REF,
+        "payload": {"envelope": fields, "payload": payload},
+    }
+    text = json.dumps(line, ensure_ascii=False, separators=(",", ":")).replace("%", "%%")
+    ref = record_ref(session, scope, "metric", 0).removesuffix("0").replace("%", "%%")
+    for quoted, mark in _MARKS.items():
+        text = text.replace(quoted, {_TIME: '"%s"', _REF: f'"{ref}%x"', _VALUE: "%s"}[mark])
+    return _Template(text.removesuffix("}}}") + ',"step":%d}}}\n', text + "%.0s\n", key.value_type)
+
+
+def _value_texts(value: npt.NDArray[np.float64]) -> list[str]:
+    """JSON of each value, the shortest that reads back bit-exact; NaN and infinities as texts."""
+    texts = msgspec.json.encode(value.tolist())[1:-1].decode().split(",")
+    for row in np.flatnonzero(~np.isfinite(value)).tolist():
+        texts[row] = f'"{_non_finite(float(value[row]))}"'
+    return texts
+
+
+def _exact_text(value: float, value_type: str) -> str:
+    if not math.isfinite(value):
+        return f'"{_non_finite(value)}"'
+    if value_type == "bool" and value in (0.0, 1.0):
+        return "true" if value else "false"
+    return str(int(value)) if value_type == "int64" and value.is_integer() else repr(value)
+
+
+def _non_finite(value: float) -> str:
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+def _line(time_ns: int, family: str, payload_type: str, ref: str, payload: dict[str, Any]) -> bytes:
+    line = {
+        "captured_at": format_ns(time_ns),
+        "sink_name": SINK_NAME,
+        "family": family,
+        "payload_type": payload_type,
+        "payload_ref": ref,
+        "payload": payload,
+    }
+    return (strict_json(line) + "\n").encode()
+
+
+def strict_json(value: Any) -> str:
+    """Compact JSON; floats that JSON cannot hold become the texts NaN, Infinity and -Infinity."""
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    except ValueError:
+        return json.dumps(_finite(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return _non_finite(value)
+    if isinstance(value, dict):
+        return {name: _finite(inner) for name, inner in value.items()}
+    return [_finite(inner) for inner in value] if isinstance(value, list) else value
+
+
+def artifact_payload(row: tuple[Any, ...]) -> dict[str, Any]:
+    """Return binding_status, manifest and source of an artifact's line, from its row of the catalog."""
+    (ref, kind, created_at, run_ref, location, deployment_ref, stage_ref, batch_ref, sample_ref, operation_ref,
+     hash_value, size_bytes, attributes_json, registered_there, problem, detail, stored_path) = row  # fmt: skip
+    manifest = present(
+        {
+            "artifact_ref": ref,
+            "artifact_kind": kind,
+            "created_at": created_at,
+            "producer_ref": PRODUCER,
+            "run_ref": run_ref,
+            "location_ref": location,
+            "deployment_execution_ref": deployment_ref,
+            "stage_execution_ref": stage_ref,
+            "batch_execution_ref": batch_ref,
+            "sample_observation_ref": sample_ref,
+            "operation_context_ref": operation_ref,
+            "hash_value": hash_value,
+            "size_bytes": size_bytes,
+            "attributes": from_json(attributes_json),
+            "schema_version": "1.0.0",
+        }
+    )
+    source = {
+        "exists": bool(registered_there) and problem != "missing",
+        "kind": "PATH",
+        "uri": location.removeprefix("path:"),
+    }
+    return present(
+        {
+            "binding_status": binding_status(bool(registered_there), problem),
+            "manifest": manifest,
+            "source": source,
+            "problem": problem,
+            "detail": detail,
+            "stored_path": stored_path,
+        }
+    )
+
+
+def _stored_record(entry: capture_pb2.Entry, lines: Lines) -> None:
+    """A canonical record put through the store: its own JSON, on one line."""
+    stored = entry.record_stored
+    payload = from_json(stored.json)
+    if isinstance(payload, dict):
+        family = "DEGRADATION" if stored.record_type == "degraded" else "RECORD"
+        kind = PAYLOAD_TYPES.get(stored.record_type, "MetricRecord")
+        lines.record.append(_line(entry.time_ns, family, kind, stored.ref, payload))

@@ -1,0 +1,94 @@
+"""The follower that writes the JSON Lines files, behind the catalog, which knows the names.
+
+Making lines is the most expensive thing that is done with a record, so more than a few thousand of them are made in a
+process of their own (see worker.py): neither the event loop nor the interpreter lock of the daemon waits for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from contexta.errors import UnavailableError
+from contexta_daemon.catalog import Catalog
+from contexta_daemon.log import LoggedBatch, Position
+
+from .files import LineFiles, load_state
+from .step import write_step
+from .worker import Worker
+
+INLINE_ITEMS = 4_000  # about 5 ms of the interpreter lock
+CATALOG_TIMEOUT_S = 30.0
+
+
+class Mirror:
+    """Follows the log into record.jsonl and artifact.jsonl. `follow` is called by one thread at a time.
+
+    `enabled=False`: no files; only the position moves, so that nobody waits for lines, and lines begin with what is
+    captured after it is enabled.
+    """
+
+    name = "mirror"
+
+    def __init__(self, folder: Path, state_path: Path, catalog: Catalog, *, enabled: bool = True) -> None:
+        self._files = LineFiles(folder, state_path)
+        self._catalog = catalog
+        self._enabled = enabled
+        self._worker: Worker | None = None
+        self._state_path = state_path
+        state_path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if load_state(state_path) is None:
+            if enabled:
+                self._files.put_away()
+            self._files.begin_again("")
+        self._position = self._files.state().position
+
+    @property
+    def position(self) -> Position:
+        return self._position
+
+    def attach(self, log_id: bytes, committed: Position) -> bool:
+        """Say which log is followed, before the first follow. Behind lines of another log, begin at its beginning."""
+        state = self._files.state()
+        stale = state.position > committed or (state.log_id != log_id.hex() and state.position > Position(0, 0))
+        if stale or state.log_id != log_id.hex():
+            self._files.begin_again(log_id.hex())
+            self._position = Position(0, 0)
+        return stale
+
+    def follow(self, batches: Sequence[LoggedBatch], end: Position) -> None:
+        """Write the lines of batches. When it raises, the files are as before, and the same batches may come again."""
+        try:
+            self._follow(batches, end)
+        except BaseException:
+            self._position = self._files.state().position
+            raise
+
+    def _follow(self, batches: Sequence[LoggedBatch], end: Position) -> None:
+        items = sum(batch.envelope.count for batch in batches)
+        if not self._enabled or not items:
+            self._files.append({}, start=self._position, end=end)
+        elif not self._catalog.wait_applied(end, timeout_s=CATALOG_TIMEOUT_S):
+            raise UnavailableError(f"the catalog stands at {self._catalog.position}, lines are due up to {end}")
+        elif items <= INLINE_ITEMS:
+            connection = self._catalog.connect()
+            try:
+                write_step(self._files, connection, batches, start=self._position, end=end)
+            finally:
+                connection.close()
+        else:
+            if self._worker is None:
+                self._worker = Worker(self._files, self._catalog.path)
+            try:
+                self._worker.write(batches, start=self._position, end=end)
+            except BaseException:
+                self._worker.stop()
+                self._worker = None
+                raise
+        self._position = end
+
+    def close(self) -> None:
+        """End the worker process, if there is one. Idempotent."""
+        if self._worker is not None:
+            self._worker.stop()
+            self._worker = None

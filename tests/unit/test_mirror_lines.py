@@ -1,0 +1,247 @@
+import json
+import os
+import struct
+
+import numpy as np
+import pytest
+from logged import (
+    NS,
+    FakeLog,
+    columns,
+    entry,
+    key_defined,
+    rows,
+    run_opened,
+    scope_opened,
+    session_ended,
+    session_opened,
+)
+
+from contexta.v1 import capture_pb2 as pb
+from contexta_daemon.catalog import Catalog
+from contexta_daemon.mirror import Mirror
+
+
+class Bench:
+    """A log, a catalog and a mirror behind it."""
+
+    def __init__(self, root, **options):
+        self.log = FakeLog()
+        self.folder = root / "cache" / "capture"
+        self.catalog = Catalog(root / "metadata" / "catalog.sqlite3")
+        self.mirror = Mirror(self.folder, root / "metadata" / "mirror.json", self.catalog, **options)
+
+    def run(self):
+        self.catalog.follow(list(self.log.read(self.catalog.position)), self.log.committed)
+        self.mirror.follow(list(self.log.read(self.mirror.position)), self.log.committed)
+
+    def lines(self, name="record.jsonl"):
+        def refuse(token):
+            raise ValueError(token)
+
+        return [json.loads(line, parse_constant=refuse) for line in (self.folder / name).read_text().splitlines()]
+
+    def close(self):
+        self.mirror.close()
+        self.catalog.close()
+
+
+@pytest.fixture
+def bench(tmp_path):
+    bench = Bench(tmp_path)
+    yield bench
+    bench.close()
+
+
+def begin(log, **session):
+    log.add(
+        1,
+        session_opened(**session),
+        run_opened(),
+        scope_opened(2, 1, "stage", "stage:p.r.train"),
+        scope_opened(3, 2, "batch", "batch:p.r.train.b"),
+        scope_opened(4, 3, "sample", "sample:p.r.train.b.s"),
+    )
+
+
+def test_a_metric_line_has_everything_that_the_data_model_names(bench):
+    begin(bench.log, rank=3, job="j")
+    bench.log.add(
+        1,
+        key_defined(1, "accuracy", unit="ratio", tags_json='{"a": "100%"}'),
+        columns=[columns([0.9777777777777777], series=(4, 1), step=[8], time_ns=[NS + 123_456_789])],
+    )
+    bench.run()
+    (line,) = bench.lines()
+    at = "2026-01-01T00:00:00.123456Z"
+    ref = "record:p.r.metric-010101010101-6"
+    assert line == {
+        "captured_at": at,
+        "sink_name": "local-jsonl",
+        "family": "RECORD",
+        "payload_type": "MetricRecord",
+        "payload_ref": ref,
+        "payload": {
+            "envelope": {
+                "record_ref": ref,
+                "record_type": "metric",
+                "recorded_at": at,
+                "observed_at": at,
+                "producer_ref": "contexta.capture",
+                "run_ref": "run:p.r",
+                "stage_execution_ref": "stage:p.r.train",
+                "batch_execution_ref": "batch:p.r.train.b",
+                "sample_observation_ref": "sample:p.r.train.b.s",
+                "correlation_refs": {"session_id": "01" * 16},
+                "completeness_marker": "complete",
+                "degradation_marker": "none",
+                "rank": 3,
+                "attempt": 1,
+                "schema_version": "1.0.0",
+            },
+            "payload": {
+                "metric_key": "accuracy",
+                "value": 0.9777777777777777,
+                "value_type": "float64",
+                "unit": "ratio",
+                "aggregation_scope": "step",
+                "tags": {"a": "100%"},
+                "summary_basis": "raw_observation",
+                "step": 7,
+            },
+        },
+    }
+
+
+VALUES = [0.1, -0.0, 5e-324, 1.7976931348623157e308, float("nan"), float("inf"), float("-inf"), 1e16, 123456789.0]
+
+
+def test_every_value_reads_back_bit_exact_and_the_odd_ones_are_texts(bench):
+    begin(bench.log)
+    bench.log.add(1, key_defined(1, "x"), columns=[columns(VALUES, series=(2, 1))])
+    bench.run()
+    read = [line["payload"]["payload"]["value"] for line in bench.lines()]
+    assert read[4:7] == ["NaN", "Infinity", "-Infinity"]
+    for given, found in zip(VALUES, read, strict=True):
+        assert struct.pack("<d", float(found)) == struct.pack("<d", given) or found == "NaN"
+    assert all("step" not in line["payload"]["payload"] for line in bench.lines())
+
+
+def test_integers_and_booleans_are_written_as_such(bench):
+    begin(bench.log)
+    wide = pb.WideMetric(scope_id=2, key_id=1, step=0, value="18446744073709551617")
+    bench.log.add(
+        1,
+        key_defined(1, "n", value_type="int64"),
+        key_defined(2, "b", value_type="bool"),
+        entry(wide_metric=wide),
+        columns=[columns([3.0, 1e15, float("nan")], series=(2, 1)), columns([1.0, 0.0], series=(2, 2))],
+    )
+    bench.run()
+    text = (bench.folder / "record.jsonl").read_text()
+    values = [line.partition('"value":')[2].partition(",")[0] for line in text.splitlines()]
+    assert values == ["18446744073709551617", "3", "1000000000000000", '"NaN"', "true", "false"]
+
+
+def test_rows_of_a_group_are_lines_in_the_order_of_their_items(bench):
+    begin(bench.log)
+    bench.log.add(
+        1,
+        key_defined(1, "loss"),
+        key_defined(2, "acc"),
+        entry(group_defined=pb.GroupDefined(group_id=1, key_id=[1, 2])),
+        rows=[rows([[1.0, 2.0], [0.25, 0.5]], group=1, scope=2, step=[1, 2])],
+    )
+    bench.run()
+    seen = [(line["payload_ref"][-1], *(line["payload"]["payload"][k] for k in ("metric_key", "value", "step")))
+            for line in bench.lines()]
+    assert seen == [("8", "loss", 1.0, 0), ("9", "acc", 0.25, 0), ("a", "loss", 2.0, 1), ("b", "acc", 0.5, 1)]
+
+
+def test_events_spans_degraded_and_what_follows_from_losses_have_lines(bench):
+    begin(bench.log)
+    bench.log.add(
+        1,
+        entry(event=pb.EventCaptured(scope_id=2, key="e", message="m", attributes_json='{"v": "NaN"}', tags_json='{"t":1}')),
+        entry(span=pb.SpanCaptured(scope_id=2, name="s", span_id="a", trace_id="b", started_ns=NS, ended_ns=NS + 1000)),
+        entry(degraded=pb.DegradedCaptured(issue_key="k", category="capture", severity="warning", summary="s")),
+        entry(dropped=pb.Dropped(reason="spool_full", metrics_total=7, entries_total=1)),
+        session_ended(lost=True),
+    )
+    bench.run()
+    lines = bench.lines()
+    assert [(line["family"], line["payload_type"]) for line in lines] == [
+        ("RECORD", "StructuredEventRecord"),
+        ("RECORD", "TraceSpanRecord"),
+        *[("DEGRADATION", "DegradedRecord")] * 3,
+    ]
+    assert lines[0]["payload"]["payload"]["attributes"] == {"v": "NaN", "tags": {"t": 1}}
+    assert [line["payload"]["payload"]["issue_key"] for line in lines[2:]] == ["k", "records-dropped", "worker-lost"]
+    assert {line["payload"]["envelope"]["run_ref"] for line in lines} == {"run:p.r"}
+
+
+def test_an_artifact_has_its_line_once_its_hash_is_known(bench):
+    begin(bench.log)
+    made = pb.ArtifactRegistered(
+        scope_id=1, ref="artifact:p.r.model-1", artifact_kind="model", path="/a b/m.pkl", exists=True, size_bytes=576,
+        compute_hash=True, attributes_json='{"format": "pickle"}',
+    )
+    bench.log.add(1, entry(artifact_registered=made))
+    bench.run()
+    assert not (bench.folder / "artifact.jsonl").exists()
+    hashed = pb.ArtifactHashed(
+        ref=made.ref, hash_value="sha256:" + "0" * 64, size_bytes=576, session_id=bytes([1]) * 16
+    )
+    bench.log.add(9, entry(artifact_hashed=hashed))
+    bench.run()
+    (line,) = bench.lines("artifact.jsonl")
+    assert (line["family"], line["payload_ref"]) == ("ARTIFACT", made.ref)
+    payload = line["payload"]
+    assert payload["binding_status"] == "BOUND"
+    assert payload["source"] == {"exists": True, "kind": "PATH", "uri": "/a b/m.pkl"}
+    assert payload["manifest"]["location_ref"] == "path:/a b/m.pkl"
+    assert payload["manifest"]["hash_value"] == "sha256:" + "0" * 64
+    assert payload["manifest"]["size_bytes"] == 576
+    assert payload["manifest"]["attributes"] == {"format": "pickle"}
+
+
+def test_an_artifact_that_will_not_be_hashed_has_its_line_at_once(bench):
+    begin(bench.log)
+    for number, (exists, compute_hash) in enumerate([(True, False), (False, True)]):
+        made = pb.ArtifactRegistered(
+            scope_id=1, ref=f"artifact:p.r.m-{number}", artifact_kind="model", path="/x", exists=exists,
+            compute_hash=compute_hash,
+        )
+        bench.log.add(1, entry(artifact_registered=made))
+    bench.run()
+    assert [line["payload"]["binding_status"] for line in bench.lines("artifact.jsonl")] == ["BOUND", "PENDING"]
+
+
+def test_many_lines_are_made_in_a_process_of_their_own(bench):
+    begin(bench.log)
+    bench.log.add(1, key_defined(1, "x"), columns=[columns(np.arange(9000.0), series=(2, 1))])
+    bench.run()
+    assert bench.mirror._worker is not None and bench.mirror._worker.pid != os.getpid()
+    assert [line["payload"]["payload"]["value"] for line in bench.lines()] == list(range(9000))
+
+
+def test_a_killed_worker_is_replaced_and_no_line_is_lost_or_doubled(bench):
+    begin(bench.log)
+    bench.log.add(1, key_defined(1, "x"), columns=[columns(np.arange(9000.0), series=(2, 1))])
+    bench.run()
+    bench.mirror._worker._process.kill()
+    bench.log.add(1, columns=[columns(np.arange(9000.0, 18000.0), series=(2, 1))])
+    with pytest.raises(Exception, match="gone"):
+        bench.run()
+    bench.run()
+    assert [line["payload"]["payload"]["value"] for line in bench.lines()] == list(range(18000))
+
+
+def test_without_files_only_the_position_moves(tmp_path):
+    bench = Bench(tmp_path, enabled=False)
+    begin(bench.log)
+    bench.log.add(1, key_defined(1, "x"), columns=[columns([1.0], series=(2, 1))])
+    bench.run()
+    assert bench.mirror.position == bench.log.committed
+    assert not bench.folder.exists()
+    bench.close()
