@@ -7,9 +7,9 @@ cheaply is left out. `dirty` is told for tracked files of repositories of up to 
 from __future__ import annotations
 
 import os
+import struct
 from hashlib import sha1
 from pathlib import Path
-from struct import Struct
 from time import monotonic
 from typing import Any
 
@@ -17,7 +17,7 @@ MAX_FILES = 3000
 MAX_HASH_BYTES = 1 << 20
 BUDGET_S = 0.02
 
-_ENTRY = Struct(">10I20sH")  # times, device, inode, mode, owner, size, object, flags
+_ENTRY = struct.Struct(">10I20sH")  # times, device, inode, mode, owner, size, object, flags
 
 
 def read_git(folder: str | os.PathLike[str]) -> dict[str, str | bool] | None:
@@ -42,11 +42,10 @@ def read_git(folder: str | os.PathLike[str]) -> dict[str, str | bool] | None:
         remote = _remote(common / "config")
         if remote:
             answer["remote"] = remote
-        dirty = _is_dirty(top, git / "index") if len(head) == 40 else None  # not with SHA-256
-        if dirty is not None:
-            answer["dirty"] = dirty
+        if len(head) == 40:  # not with SHA-256, whose index entries are longer
+            answer |= _dirt(top, git / "index")
         return answer
-    except (OSError, ValueError, IndexError):
+    except (OSError, ValueError):
         return None
 
 
@@ -95,6 +94,14 @@ def _remote(config: Path) -> str:
                 return url
             first = first or url
     return first
+
+
+def _dirt(top: Path, index: Path) -> dict[str, bool]:
+    try:
+        dirty = _is_dirty(top, index)
+    except (OSError, ValueError, struct.error):  # no index yet, or a damaged one
+        return {}
+    return {} if dirty is None else {"dirty": dirty}
 
 
 def _is_dirty(top: Path, index: Path) -> bool | None:

@@ -121,3 +121,7 @@ class Groups:
             plain = all(each is float for each in types)
             group = Group(self._spool, self._lock, group_id=group_id, values=len(keys), plain=plain)
             return self.known.setdefault(signature, group)
+
+    def release(self) -> None:
+        """Let go of the memory; nothing is captured any more."""
+        self.known = {}

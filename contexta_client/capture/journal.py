@@ -1,8 +1,8 @@
 """The journal: frames that are committed one after another, each one serialized entry.
 
-The memory itself says how far it is: the end is the first frame whose length is 0. An append reserves nothing and writes
-nothing before it can finish, so that an exception at any point leaves nothing to repair, and a nested append (from a
-signal handler, or a finalizer) merely makes the outer one look for the end again.
+The memory itself says how far it is: the end is the first frame whose length is 0. An append reserves nothing, and
+writes nothing before it can finish, so that an exception at any point leaves nothing to repair, and a nested append
+(from a signal handler, or a finalizer) merely makes the outer one look for the end again.
 """
 
 from __future__ import annotations
@@ -56,6 +56,10 @@ class Journal:
                     memory[where] = body
                     _commit_cell(memory, offset, head)
                     return
+
+    def release(self) -> None:
+        """Let go of the memory; nothing is captured any more."""
+        self._block = self._previous = None
 
     def _end_of(self, block: Block) -> int:
         """Return where the next frame goes in a block, walking over what was committed since."""

@@ -104,6 +104,10 @@ class Rows:
             if self.block is seen:  # no bytecode between this test and the stores runs a signal handler
                 self.block, self._newest, self._made = columns, made, None
 
+    def release(self) -> None:
+        """Let go of the memory; nothing is captured any more."""
+        self.block, self._newest, self._made = NO_ROOM, None, None
+
 
 def _columns(block: Block) -> RowBlock:
     rows, memory = block.capacity, block.memory

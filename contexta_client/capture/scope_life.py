@@ -91,6 +91,7 @@ def undeclare(scope: Scope) -> None:
     scope.ids = {}
     scope.other_ids = {}
     scope.group_scope_id = 0
+    scope.rows = scope.no_rows
     scope.stream = None
     for child in list(scope.children.values()):
         undeclare(child)
@@ -122,6 +123,7 @@ def close(scope: Scope, status: str, reason: str, *, wait: bool = True) -> None:
         siblings = recorder.roots if scope.parent is None else scope.parent.children
         siblings.pop(id(scope), None)
     recorder.current.leave(scope)
+    scope.rows = scope.no_rows
     scope.stream = None
     recorder.feed.scope(scope)
     if wait and own and scope.waits_when_closed and stream is not None:

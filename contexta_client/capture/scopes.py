@@ -49,6 +49,7 @@ class Scope:
     kind_number = 0
     ref_kind = ""
     waits_when_closed = False
+    no_rows: Any = _NoRows()
 
     def __init__(
         self,
@@ -75,7 +76,7 @@ class Scope:
         self.group_scope_id = 0
         self.ids: dict[str, int] = {}
         self.other_ids: dict[Any, int] = {}
-        self.rows: Rows = _NoRows()  # type: ignore[assignment]
+        self.rows: Rows = self.no_rows
         scope_life.opened(self)
 
     # --- the hot path ------------------------------------------------------------------------------------------------

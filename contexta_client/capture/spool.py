@@ -147,9 +147,11 @@ class Spool:
         self.words[fmt.WRITER_STATE] = fmt.ENDED
 
     def release(self) -> None:
-        """Free the lock. The mapped header stays readable as long as someone holds it."""
+        """Free the lock and the header; its last words stay readable."""
         if self._file >= 0:
             file, self._file = self._file, -1
+            self.words = memoryview(bytearray(self.words)).cast("Q")
+            self._trouble = memoryview(bytes(self._trouble))
             os.close(file)
 
 

@@ -190,5 +190,8 @@ class Stream:
         self.spool.end()
 
     def release(self) -> None:
-        """Free the lock that says that the writer is alive, once nobody waits any more."""
+        """Free the blocks, and the lock that says that the writer is alive, once nobody waits any more."""
+        self.rows.release()
+        self.groups.release()
+        self.journal.release()
         self.spool.release()

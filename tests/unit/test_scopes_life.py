@@ -124,13 +124,13 @@ def test_leaving_a_scope_tells_how_it_ended(capturing: Capturing) -> None:
 
 
 def test_an_exception_that_cannot_tell_its_text_still_closes_the_scope(capturing: Capturing) -> None:
-    class Mute(Exception):
+    class MuteError(Exception):
         def __str__(self) -> str:
             raise RuntimeError
 
-    with pytest.raises(Mute), capturing.recorder().run("mute"):
-        raise Mute
-    assert closings(capturing) == {"mute": ("failed", "Mute")}
+    with pytest.raises(MuteError), capturing.recorder().run("mute"):
+        raise MuteError
+    assert closings(capturing) == {"mute": ("failed", "MuteError")}
 
 
 def test_closing_a_scope_closes_what_is_open_in_it_innermost_first(capturing: Capturing) -> None:

@@ -1,0 +1,128 @@
+"""How a training process starts the sender: once, apart from itself, and with growing patience."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import textwrap
+from itertools import pairwise
+from pathlib import Path
+from time import monotonic_ns
+
+import pytest
+from waiting import wait_until
+
+from contexta_client.capture import notices, sender_start, spool_place
+from contexta_client.capture.sender_start import SenderStart, sender_environment
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv(spool_place.BASE_VARIABLE, str(tmp_path / "spools"))
+    monkeypatch.setattr(notices, "_said", set())
+    return tmp_path / "workspace"
+
+
+def fake_python(tmp_path: Path) -> Path:
+    """A stand-in for Python that notes how it was started."""
+    program = tmp_path / "fake-python"
+    program.write_text(
+        textwrap.dedent(f"""\
+            #!{sys.executable}
+            import json, os, sys
+            told = {{"arguments": sys.argv[1:], "session": os.getsid(0) == os.getpid(),
+                     "path": os.environ.get("PYTHONPATH"), "stdin": os.readlink("/proc/self/fd/0")}}
+            with open({str(tmp_path / "told")!r} + ".new", "w") as file:
+                json.dump(told, file)
+            os.rename({str(tmp_path / "told")!r} + ".new", {str(tmp_path / "told")!r})
+            """)
+    )
+    program.chmod(0o755)
+    return program
+
+
+def test_the_sender_is_started_in_a_session_of_its_own_and_reaped(
+    workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CONTEXTA_PYTHON", str(fake_python(tmp_path)))
+    starter = SenderStart(workspace, autostart=True)
+    assert starter.ensure(0)
+    wait_until((tmp_path / "told").exists)
+    told = json.loads((tmp_path / "told").read_text())
+    assert told["arguments"] == ["-P", "-m", "contexta_client.sender", "--workspace", str(workspace)]
+    assert told["session"] is True
+    assert told["stdin"] == os.devnull
+    assert str(Path(sender_start.__file__).parents[2]) in told["path"].split(os.pathsep)
+
+    def reaped() -> bool:
+        starter.reap()
+        return not starter._started
+
+    wait_until(reaped)
+
+
+def test_starts_follow_each_other_with_growing_distance(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    starts: list[float] = []
+    clock = [0.0]
+    monkeypatch.setattr(sender_start, "monotonic", lambda: clock[0])
+    starter = SenderStart(workspace, autostart=True)
+    monkeypatch.setattr(starter, "start", lambda: bool(starts.append(clock[0])) or True)
+    while clock[0] < 120:
+        assert starter.ensure(0)
+        clock[0] += 0.5
+    distances = [later - earlier for earlier, later in pairwise(starts)]
+    assert distances[:4] == [2.0, 4.0, 8.0, 16.0]
+    assert max(distances) <= 30.0
+
+
+def test_no_sender_is_started_beside_a_living_one(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    starter = SenderStart(workspace, autostart=True)
+    monkeypatch.setattr(starter, "start", lambda: pytest.fail("started"))
+    assert starter.ensure(monotonic_ns())
+    root = spool_place.choose_root(workspace, 1)
+    os.mkfifo(root / spool_place.WAKE_NAME, 0o600)
+    assert not starter.wake()  # a pipe that nobody reads
+    reader = os.open(root / spool_place.WAKE_NAME, os.O_RDWR | os.O_NONBLOCK)
+    try:
+        assert starter.ensure(0)
+        assert os.read(reader, 10) == b"\0"
+        while starter.wake() and len(os.read(reader, 1)) == 0:
+            pass
+        os.set_blocking(reader, False)
+        for _ in range(70_000):  # a sender that does not read: the pipe is full, and the call still returns
+            assert starter.wake()
+    finally:
+        os.close(reader)
+
+
+def test_without_autostart_nothing_is_started(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    starter = SenderStart(workspace, autostart=False)
+    monkeypatch.setattr(starter, "start", lambda: pytest.fail("started"))
+    assert starter.ensure(0) is False
+
+
+def test_a_python_that_cannot_be_started_is_said_once(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("CONTEXTA_PYTHON", "/absent/python")
+    starter = SenderStart(workspace, autostart=True)
+    assert not starter.start()
+    assert not starter.start()
+    assert len(caplog.records) == 1
+    assert "/absent/python" in caplog.text
+    monkeypatch.delenv("CONTEXTA_PYTHON")
+    monkeypatch.setattr(sys, "executable", "")
+    assert not starter.start()
+    assert "CONTEXTA_PYTHON" in caplog.text
+
+
+def test_the_package_is_importable_for_the_sender_and_nothing_is_taken_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    home = str(Path(sender_start.__file__).parents[2])
+    monkeypatch.setenv("PYTHONPATH", "/a:/b")
+    monkeypatch.setenv("OTHER", "kept")
+    environment = sender_environment()
+    assert environment["PYTHONPATH"] == f"{home}:/a:/b"
+    assert environment["OTHER"] == "kept"
+    monkeypatch.setenv("PYTHONPATH", f"/a:{home}")
+    assert sender_environment()["PYTHONPATH"] == f"/a:{home}"
