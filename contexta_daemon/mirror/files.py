@@ -88,22 +88,22 @@ class LineFiles:
         state = self.state()
         if state.position != start:
             raise StorageError(f"the JSON Lines files stand at {state.position}, not at {start}", retryable=True)
-        marks = dict(state.files)
+        before, after = dict(state.files), dict(state.files)
         for name, parts in texts.items():
             if not parts:
                 continue
             with self._opened(name) as descriptor:
-                mark = self._recovered(descriptor, marks.get(name))
-                if mark != marks.get(name):
-                    marks[name] = mark
-                    save_state(self.state_path, replace(state, files=marks))
+                mark = self._recovered(descriptor, before.get(name))
+                if mark != before.get(name):
+                    before[name] = mark
+                    save_state(self.state_path, replace(state, files=before))
                 try:
                     size = _write_all(descriptor, parts, mark.size)
                 except OSError:
                     os.ftruncate(descriptor, mark.size)
                     raise
-                marks[name] = FileMark(mark.inode, size)
-        save_state(self.state_path, State(end, state.log_id, marks))
+                after[name] = FileMark(mark.inode, size)
+        save_state(self.state_path, State(end, state.log_id, after))
 
     def begin_again(self, log_id: str) -> None:
         """Go to the beginning of a log. What stands in the files stays, and lines go on behind it."""
