@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import anyio
 import anyio.to_thread
+
+from contexta.errors import UnavailableError
 
 from .log import Log, LoggedBatch, Position
 
@@ -39,8 +41,12 @@ class Runner:
     """Carries the log to each follower. A follower that fails is tried again with growing pauses; its `problem` says
     why, and the others go on."""
 
-    def __init__(self, log: Log, followers: Sequence[Follower], *, threads: int = 2) -> None:
+    def __init__(
+        self, log: Log, followers: Sequence[Follower], *, threads: int = 2, is_ours: Callable[[], bool] = lambda: True
+    ) -> None:
+        """`is_ours` tells, in a thread, whether the workspace is still this daemon's: if not, nothing is followed."""
         self._log = log
+        self._is_ours = is_ours
         self._followers = {follower.name: follower for follower in followers}
         self._applied = {follower.name: follower.position for follower in followers}
         self._problems: dict[str, str] = {}
@@ -76,6 +82,11 @@ class Runner:
                 await self._progress.wait()
         return self._applied[name] >= position
 
+    async def wait_moved(self, name: str, position: Position) -> None:
+        """Wait until a follower has applied more than everything before `position`."""
+        while self._applied[name] <= position:
+            await self._progress.wait()
+
     async def run(self) -> None:
         """Follow until cancelled."""
         async with anyio.create_task_group() as tasks:
@@ -90,6 +101,7 @@ class Runner:
                 at_end = await self._step(follower)
             except Exception as error:
                 _note_failure(follower.name, error, self._problems)
+                self._applied[follower.name] = follower.position  # it may have had to begin anew
                 await anyio.sleep(retry_s)
                 retry_s = min(2 * retry_s, _LAST_RETRY_S)
                 continue
@@ -106,6 +118,8 @@ class Runner:
             return True
 
         def read_and_follow() -> Position:
+            if not self._is_ours():
+                raise UnavailableError("the workspace was deleted or moved away")
             batches, end = self._log.read_some(start, limit_bytes=READ_BYTES)
             follower.follow(batches, end)
             return end

@@ -215,7 +215,7 @@ class SpoolReader:
         last = max(self._names[kind, group])
         path = self._names[kind, group][last]
         try:
-            times = Block(path).rows()[0]
+            times = Block(path).rows()[0].copy()  # the writer goes on meanwhile
         except (OSError, ValueError):
             return last, 0
         used = np.flatnonzero(times)

@@ -196,6 +196,8 @@ class Service:
         assert self.connection is not None
         for session in self.sessions.values():
             session.restart(now)
+            if session.final == "closing":
+                session.final = "ending"
         self._settles.clear()
         self._closings.clear()
         self._reporting = None

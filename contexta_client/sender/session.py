@@ -73,7 +73,8 @@ class Session:
         self.backoff_s = FIRST_BACKOFF_S
         self.linger_until = 0.0
         self.gone = False
-        self.final: str = ""  # "", ending, closing, closed
+        self.drained = int(self.words[fmt.DRAINED]) == 1  # by an earlier sender: only closing it is left
+        self.final = "ending" if self.drained else ""  # "", ending, closing, closed
         self.definitions = Definitions()
         self.pushed_back = False
         self.losses_at = 0.0
@@ -91,7 +92,7 @@ class Session:
         if not self.gone and self.reader.writer_is_gone():
             self.gone = True
             self.ends = None  # look once more, now that nothing can come any more
-        if connection is None or now < self.pause_until:
+        if connection is None or now < self.pause_until or self.drained:
             return False
         if self.batcher is None:
             self._open(connection, done)
@@ -324,7 +325,7 @@ class Session:
         self.batcher = None
         self.ends = None
         self.settling = None
-        if self.final == "ending":
+        if not self.drained:
             self.final = ""
         if error is not None:
             self._back_off(now, error)

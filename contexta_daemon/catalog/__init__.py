@@ -8,4 +8,5 @@ from .names import Key as Key
 from .names import Names as Names
 from .names import Scope as Scope
 from .names import Session as Session
+from .names import SessionInfo as SessionInfo
 from .names import component as component

@@ -68,6 +68,16 @@ class Key:
     tags_json: str
 
 
+@dataclass(frozen=True, slots=True)
+class SessionInfo:
+    """What a status shows of a session's process; run_id: the newest run that it opened or joined."""
+
+    host: str = ""
+    pid: int = 0
+    rank: int | None = None
+    run_id: str = ""
+
+
 _SCOPE = """
 SELECT o.kind, o.run, o.target, o.inherited, coalesce(r.run_ref, ''), coalesce(r.attempt, 0),
        coalesce(s.stage_ref, ''), coalesce(s.batch_ref, ''), coalesce(s.ref, ''), coalesce(d.ref, '')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import time
 from collections import deque
@@ -59,11 +60,15 @@ class Writer:
         durability: str = "fsync",
         compression_level: int = 1,
         on_committed: Callable[[], None] = lambda: None,
+        is_ours: Callable[[], bool] = lambda: True,
     ) -> None:
+        """`is_ours` tells, in a thread, whether the workspace is still this daemon's: when it was deleted or moved
+        away, what was written counts for nobody, and is not acknowledged."""
         self._log = log
         self._durability = durability
         self._level = compression_level
         self._on_committed = on_committed
+        self._is_ours = is_ours
         self._queue: deque[Pending] = deque()
         self._arrived = anyio.Event()
         self._log_lock = anyio.Lock()
@@ -160,7 +165,17 @@ class Writer:
                     pending.packed = pack_body(pending.body, level=self._level)
                 batches.append((pending.envelope, pending.packed))
         closing = [pending.session_id for pending in group if pending.envelope is None]
+        self._check_ours()
         self._log.append(batches, closing=closing, sync=self._durability == "fsync")
+        self._check_ours()
+
+    def _reopen(self) -> None:
+        self._check_ours()
+        self._log.probe()
+
+    def _check_ours(self) -> None:
+        if not self._is_ours():
+            raise LogIOError("the workspace was deleted or moved away", errno=errno.ESTALE)
 
     def _note_trouble(self, error: LogError, group: list[Pending]) -> None:
         full = isinstance(error, LogIOError) and is_full(OSError(error.errno, ""))
@@ -182,7 +197,7 @@ class Writer:
             return
         try:
             async with self._log_lock:
-                await anyio.to_thread.run_sync(self._log.probe, limiter=self._thread)
+                await anyio.to_thread.run_sync(self._reopen, limiter=self._thread)
         except LogError as error:
             _log.debug("still no writing: %s", error)
             return

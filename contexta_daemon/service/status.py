@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from contexta._version import PROTOCOL_MAX, PROTOCOL_MIN, __version__
 from contexta.v1 import capture_pb2, status_pb2, status_pb2_grpc
+from contexta_daemon.catalog import SessionInfo
 from contexta_daemon.followers import Runner
 from contexta_daemon.ingest.admission import Admission
 from contexta_daemon.ingest.writer import Writer
@@ -19,16 +20,6 @@ from contexta_daemon.log import Log, SessionState
 from .capture import WorkerReports
 
 MAX_SESSIONS = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class SessionInfo:
-    """What the catalog knows of a session's process."""
-
-    host: str = ""
-    pid: int = 0
-    rank: int | None = None
-    run_id: str = ""
 
 
 class SessionLookup(Protocol):

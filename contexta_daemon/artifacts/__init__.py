@@ -1,0 +1,3 @@
+"""What happens to registered files: hashed where they lie, and copied into the workspace where that is configured."""
+
+from .hasher import Hasher as Hasher

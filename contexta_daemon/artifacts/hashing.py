@@ -1,0 +1,212 @@
+"""The hash of a file or folder, and whether it is still what was registered. Blocking; runs in threads.
+
+A file's hash is the SHA-256 of its bytes, which anyone can check with `sha256sum`. A folder's is the SHA-256 of one line
+for each file in it, sorted by path: `<hash> <size> <path relative to the folder>\\n` (docs/format/artifacts.md).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import stat
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Queue
+
+READ_BYTES = 8 << 20
+ATTEMPTS = 2  # a file that changes under the second reading too has no hash
+CHANGED, MISSING, UNREADABLE = "changed", "missing", "unreadable"
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """What tells, without reading, that a file is another one now."""
+
+    size: int
+    modified_ns: int
+    inode: int
+
+    @classmethod
+    def of(cls, found: os.stat_result) -> Fingerprint:
+        return cls(found.st_size, found.st_mtime_ns, found.st_ino)
+
+
+@dataclass(frozen=True, slots=True)
+class Hashed:
+    """What came of hashing. `hash_value` is empty when there is none; `problem` is empty when all is as registered."""
+
+    hash_value: str = ""
+    size_bytes: int = 0
+    problem: str = ""
+    detail: str = ""
+    stored_path: str = ""
+
+
+class FileChangedError(Exception):
+    """The file changed while it was read."""
+
+
+def hash_artifact(path: Path, registered: Fingerprint, *, store: Path | None = None) -> Hashed:
+    """Hash what lies at a path. store: the objects' folder, when a copy is to be kept; None: adopted where it lies.
+
+    Never raises for what is wrong with the file: that is `problem` and `detail`.
+    """
+    try:
+        for _ in range(ATTEMPTS):
+            try:
+                return _hash(path, registered, store)
+            except FileChangedError:
+                continue
+    except FileNotFoundError:
+        return Hashed(problem=MISSING, detail=f"{path} was there when it was registered, and is not any more")
+    except OSError as error:
+        return Hashed(problem=UNREADABLE, detail=f"{path} cannot be read: {error.strerror or error}")
+    return Hashed(problem=CHANGED, detail=f"{path} changed each time while it was read, so it has no hash")
+
+
+def _hash(path: Path, registered: Fingerprint, store: Path | None) -> Hashed:
+    found = path.stat()
+    if stat.S_ISDIR(found.st_mode):
+        digest, size = _hash_folder(path)
+        return Hashed(f"sha256:{digest}", size)
+    stored = ""
+    with _opened(path) as source:
+        before = Fingerprint.of(os.fstat(source))
+        if store is None:
+            digest = _digest(source)
+        else:
+            digest, stored = _copy(source, store)
+        after = Fingerprint.of(os.fstat(source))
+    if before != after or Fingerprint.of(path.stat()) != after:
+        raise FileChangedError
+    if registered.inode and before != registered:
+        detail = f"{path} is not the file that was registered: {_difference(registered, before)}"
+        return Hashed(f"sha256:{digest}", before.size, CHANGED, detail, stored)
+    return Hashed(f"sha256:{digest}", before.size, stored_path=stored)
+
+
+def _difference(registered: Fingerprint, found: Fingerprint) -> str:
+    if registered.size != found.size:
+        return f"it had {registered.size} bytes and has {found.size}"
+    return "it was replaced" if registered.inode != found.inode else "it was written to since"
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    # Not blocking: a named pipe would wait for a writer for ever.
+    source = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        if not stat.S_ISREG(os.fstat(source).st_mode):
+            raise OSError(0, "it is neither a file nor a folder")
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(source, 0, 0, os.POSIX_FADV_SEQUENTIAL)
+        yield source
+    finally:
+        os.close(source)
+
+
+def _blocks(source: int) -> Iterator[memoryview]:
+    """The file's bytes, read ahead by a thread of its own so that reading and hashing overlap."""
+    free: Queue[bytearray] = Queue()
+    for _ in range(2):
+        free.put(bytearray(min(READ_BYTES, max(1, os.fstat(source).st_size))))
+    filled: Queue[tuple[bytearray, int] | OSError] = Queue()
+    stop = threading.Event()
+
+    def read() -> None:
+        try:
+            while not stop.is_set():
+                buffer = free.get()
+                count = os.readv(source, [buffer])
+                filled.put((buffer, count))
+                if count == 0:
+                    return
+        except OSError as error:
+            filled.put(error)
+
+    reader = threading.Thread(target=read, name="artifact-reader", daemon=True)
+    reader.start()
+    try:
+        while True:
+            item = filled.get()
+            if isinstance(item, OSError):
+                raise item
+            buffer, count = item
+            if count == 0:
+                return
+            yield memoryview(buffer)[:count]
+            free.put(buffer)
+    finally:
+        stop.set()
+        free.put(bytearray(1))
+        reader.join()
+
+
+def _digest(source: int) -> str:
+    digest = hashlib.sha256()
+    if os.fstat(source).st_size <= READ_BYTES:
+        while data := os.read(source, READ_BYTES):
+            digest.update(data)
+    else:
+        for block in _blocks(source):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _copy(source: int, store: Path) -> tuple[str, str]:
+    """Copy into the store under the hash of what was written; return (digest, path)."""
+    store.mkdir(mode=0o700, parents=True, exist_ok=True)
+    temporary = store / f".incoming-{os.getpid()}-{threading.get_ident()}"
+    target = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    digest = hashlib.sha256()
+    try:
+        try:
+            for block in _blocks(source):
+                digest.update(block)
+                while block:
+                    block = block[os.write(target, block) :]
+            os.fsync(target)
+        finally:
+            os.close(target)
+        name = digest.hexdigest()
+        place = store / name[:2] / name[2:]
+        place.parent.mkdir(mode=0o700, exist_ok=True)
+        if place.exists():
+            temporary.unlink()
+        else:
+            temporary.rename(place)
+            _sync_folder(place.parent)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    return name, str(place)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _hash_folder(folder: Path) -> tuple[str, int]:
+    """Return (digest, bytes of all files). Links to folders are not followed."""
+    whole, total = hashlib.sha256(), 0
+    files = sorted(
+        os.path.relpath(os.path.join(base, name), folder)  # noqa: PTH118 - os.walk gives texts
+        for base, _, names in os.walk(folder)
+        for name in names
+    )
+    for name in files:
+        with _opened(folder / name) as source:
+            before = Fingerprint.of(os.fstat(source))
+            digest = _digest(source)
+            if Fingerprint.of(os.fstat(source)) != before:
+                raise FileChangedError
+        whole.update(f"{digest} {before.size} ".encode() + os.fsencode(name) + b"\n")
+        total += before.size
+    return whole.hexdigest(), total

@@ -1,0 +1,318 @@
+"""Records one by one, in the order of the log: for scans and for those who follow along."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from contexta.contract.json_text import dumps
+from contexta.errors import ValidationError
+from contexta.v1 import capture_pb2, query_pb2
+from contexta_daemon.batches import BadBatchError, decode, decode_step, format_ns, parse_instant
+from contexta_daemon.catalog import Key, Names, Scope, Session
+from contexta_daemon.catalog.observations import (
+    PRODUCER,
+    SCHEMA_VERSION,
+    Observation,
+    Observer,
+    metric_payload,
+    record_ref,
+)
+from contexta_daemon.catalog.schema import KIND_OF_RECORD
+from contexta_daemon.log import LoggedBatch, Position
+
+from .finding import find_run
+
+_CURSOR = struct.Struct("<QQI")  # segment, offset, item
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Behind which item of which batch to go on."""
+
+    position: Position = Position(0, 0)
+    item: int = 0
+
+    def pack(self) -> bytes:
+        return _CURSOR.pack(self.position.segment, self.position.offset, self.item)
+
+    @classmethod
+    def unpack(cls, data: bytes) -> Cursor:
+        """Raises ValidationError for bytes that no page gave."""
+        if not data:
+            return cls()
+        if len(data) != _CURSOR.size:
+            raise ValidationError("The cursor is not one of this store.", code="cursor_invalid")
+        segment, offset, item = _CURSOR.unpack(data)
+        return cls(Position(segment, offset), item)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordFilter:
+    """What a record must be. run 0: any run; times in ns."""
+
+    run: int = 0
+    newest_only: bool = True
+    stage_id: str = ""
+    batch_id: str = ""
+    sample_id: str = ""
+    record_type: str = ""
+    key: str = ""
+    project_name: str = ""
+    from_ns: int = -(1 << 63)
+    until_ns: int = (1 << 63) - 1
+
+    @classmethod
+    def of(cls, connection: sqlite3.Connection, asked: query_pb2.RecordFilter) -> RecordFilter:
+        """Check a filter and look its run up. Raises NotFoundError, AmbiguousError and ValidationError."""
+        if asked.record_type and asked.record_type not in KIND_OF_RECORD:
+            raise ValidationError(
+                f"record_type cannot be {asked.record_type!r}; it takes {', '.join(KIND_OF_RECORD)}.",
+                code="invalid_argument",
+            )
+        return cls(
+            run=find_run(connection, asked.run_id, asked.attempt).id if asked.run_id else 0,
+            newest_only=not asked.all_attempts,
+            stage_id=asked.stage_id,
+            batch_id=asked.batch_id,
+            sample_id=asked.sample_id,
+            record_type=asked.record_type,
+            key=asked.key,
+            project_name=asked.project_name,
+            from_ns=_instant(asked.started_at, -(1 << 63)),
+            until_ns=_instant(asked.ended_at, (1 << 63) - 1),
+        )
+
+    def takes(self, record_type: str) -> bool:
+        return self.record_type in ("", record_type)
+
+    def fits(self, scope: Scope, newest: bool) -> bool:
+        """Whether a record of a scope can match."""
+        if self.run and scope.run != self.run:
+            return False
+        if not self.run and self.newest_only and not newest:
+            return False
+        if self.project_name and scope.project != self.project_name:
+            return False
+        wanted = ((self.stage_id, scope.stage_ref), (self.batch_id, scope.batch_ref), (self.sample_id, scope.sample_ref))
+        return all(not asked or asked == found for asked, found in wanted)
+
+
+class RecordReader:
+    """Turns logged batches into records. On one connection, for one thread at a time."""
+
+    def __init__(self, connection: sqlite3.Connection, wanted: RecordFilter) -> None:
+        self._connection = connection
+        self._wanted = wanted
+        self._names = Names(connection)
+        self._observer = Observer(connection, self._names)
+
+    def may_hold(self, position: Position) -> bool:
+        """Whether the catalog's index leaves it open that a batch holds records that match."""
+        wanted = self._wanted
+        row = self._connection.execute(
+            "SELECT kinds, session FROM batches WHERE segment = ? AND offset = ?", (position.segment, position.offset)
+        ).fetchone()
+        if row is None:
+            # A batch of definitions alone, or one whose only records follow from it (a vanished worker, a drop).
+            return wanted.takes("degraded")
+        if wanted.record_type and wanted.record_type != "degraded" and not row[0] & KIND_OF_RECORD[wanted.record_type]:
+            return False
+        if not wanted.run:
+            return True
+        joined = self._connection.execute(
+            "SELECT 1 FROM run_sessions WHERE run = ? AND session = ?", (wanted.run, row[1])
+        ).fetchone()
+        return joined is not None or bool(row[0] & 16)
+
+    def read(self, logged: LoggedBatch, *, behind: int = 0) -> Iterator[tuple[int, query_pb2.Record]]:
+        """Yield (item behind which to go on, record) of a batch that the catalog has applied."""
+        session = self._names.session(logged.envelope.session_id)
+        if session is None:
+            return
+        try:
+            batch = decode(logged)
+        except BadBatchError:
+            return
+        first = logged.envelope.first_sequence
+        for item, entry in enumerate(batch.entries):
+            if item >= behind and (record := self._entry(session, entry, first + item)) is not None:
+                yield item + 1, record
+        if not self._wanted.takes("metric"):
+            return
+        for columns in batch.columns:
+            yield from self._metrics(
+                session, columns.series, columns.value, columns.step, columns.time_ns, columns.first_item, first, behind
+            )
+        for rows in batch.rows:
+            key_ids = self._names.group(session.id, rows.group_id)
+            if key_ids is None or len(key_ids) != len(rows.value):
+                continue
+            k = len(key_ids)
+            series = ((rows.scope_id[:, None] << np.uint64(32)) | key_ids.astype(np.uint64)[None, :]).reshape(-1)
+            yield from self._metrics(
+                session, series, rows.value.T.reshape(-1), np.repeat(rows.step, k), np.repeat(rows.time_ns, k),
+                rows.first_item, first, behind,
+            )  # fmt: skip
+
+    def _metrics(
+        self, session: Session, series: Any, value: Any, step: Any, time_ns: Any, first_item: int, first: int, behind: int
+    ) -> Iterator[tuple[int, query_pb2.Record]]:
+        templates: dict[int, tuple[Scope, Key] | None] = {}
+        for each in np.unique(series).tolist():
+            scope, key = self._names.scope(session.id, each >> 32), self._names.key(session.id, each & 0xFFFF_FFFF)
+            fits = scope is not None and key is not None and self._fits(scope) and self._wanted.key in ("", key.key)
+            templates[each] = (scope, key) if fits and scope is not None and key is not None else None
+        steps, has_step = decode_step(step)
+        wanted = self._wanted
+        rows = zip(
+            range(first_item, first_item + len(value)), series.tolist(), value.tolist(), steps.tolist(),
+            has_step.tolist(), time_ns.tolist(), strict=True,
+        )  # fmt: skip
+        for item, each, number, at_step, has, at_ns in rows:
+            found = templates[each]
+            if found is None or item < behind or not wanted.from_ns <= at_ns < wanted.until_ns:
+                continue
+            scope, key = found
+            yield item + 1, _metric(session, scope, key, number, at_step if has else None, at_ns, first + item)
+
+    def _entry(self, session: Session, entry: capture_pb2.Entry, sequence: int) -> query_pb2.Record | None:
+        wanted = self._wanted
+        kind = entry.WhichOneof("kind")
+        if kind == "record_stored":
+            return self._stored(entry.record_stored)
+        if not wanted.from_ns <= entry.time_ns < wanted.until_ns:
+            return None
+        if kind == "wide_metric":
+            metric = entry.wide_metric
+            scope, key = self._names.scope(session.id, metric.scope_id), self._names.key(session.id, metric.key_id)
+            if scope is None or key is None or not wanted.takes("metric") or not self._fits(scope):
+                return None
+            if wanted.key not in ("", key.key):
+                return None
+            step = metric.step - (metric.step > 0) if metric.step else None
+            return _metric(session, scope, key, int(metric.value, 0), step, entry.time_ns, sequence)
+        seen = self._observer.observe(session, entry, sequence)
+        if seen is None or not wanted.takes(seen.record_type) or wanted.key not in ("", seen.key):
+            return None
+        return _observed(seen) if self._fits(seen.scope) else None
+
+    def _stored(self, stored: capture_pb2.RecordStored) -> query_pb2.Record | None:
+        """A record put through the stores: its envelope says where it belongs."""
+        wanted = self._wanted
+        try:
+            content = json.loads(stored.json)
+            envelope, payload = content["envelope"], content["payload"]
+            time_ns = parse_instant(envelope["observed_at"])
+        except (ValueError, KeyError, TypeError):
+            return None
+        run_ref = envelope.get("run_ref", "")
+        scope = Scope(
+            kind=0, run=self._run_id(run_ref), target=0, inherited=False, project=run_ref.partition(":")[2].split(".")[0],
+            run_ref=run_ref, attempt=1, stage_ref=envelope.get("stage_execution_ref", ""),
+            batch_ref=envelope.get("batch_execution_ref", ""), sample_ref=envelope.get("sample_observation_ref", ""),
+            operation_ref=envelope.get("operation_context_ref", ""),
+            deployment_ref=envelope.get("deployment_execution_ref", ""),
+        )  # fmt: skip
+        key = next((payload[k] for k in ("metric_key", "event_key", "span_name", "issue_key") if k in payload), "")
+        fits = self._fits(scope) and wanted.takes(stored.record_type) and wanted.key in ("", key)
+        if not fits or not wanted.from_ns <= time_ns < wanted.until_ns:
+            return None
+        record = _located(scope)
+        record.record_ref, record.record_type, record.key, record.time_ns = stored.ref, stored.record_type, key, time_ns
+        record.observed_at, record.recorded_at = envelope["observed_at"], envelope.get("recorded_at", "")
+        record.completeness_marker = envelope.get("completeness_marker", "complete")
+        record.degradation_marker = envelope.get("degradation_marker", "none")
+        record.producer_ref, record.schema_version = envelope.get("producer_ref", ""), SCHEMA_VERSION
+        record.message, record.unit = str(payload.get("message", "")), str(payload.get("unit", ""))
+        record.payload_json = dumps(payload)
+        if "value" in payload:
+            _set_value(record, _number(payload["value"]))
+        return record
+
+    def _fits(self, scope: Scope) -> bool:
+        return self._wanted.fits(scope, self._is_newest(scope.run))
+
+    def _is_newest(self, run: int) -> bool:
+        if not run or not self._wanted.newest_only:
+            return True
+        row = self._connection.execute("SELECT newest FROM runs WHERE id = ?", (run,)).fetchone()
+        return row is None or bool(row[0])
+
+    def _run_id(self, run_ref: str) -> int:
+        row = self._connection.execute(
+            "SELECT id FROM runs WHERE run_ref = ? AND newest = 1", (run_ref,)
+        ).fetchone()
+        return int(row[0]) if row else 0
+
+
+def _number(value: object) -> float | int:
+    """Numbers as they stand in JSON: non-finite ones are texts."""
+    return float(value) if isinstance(value, str) else value if isinstance(value, int | float) else 0.0
+
+
+def _located(scope: Scope) -> query_pb2.Record:
+    return query_pb2.Record(
+        run_id=scope.run_ref, stage_id=scope.stage_ref, batch_id=scope.batch_ref, sample_id=scope.sample_ref,
+        operation_id=scope.operation_ref, deployment_id=scope.deployment_ref, attempt=scope.attempt,
+    )  # fmt: skip
+
+
+def _set_value(record: query_pb2.Record, value: float | int) -> None:
+    if isinstance(value, int) and abs(value) > 1 << 53:
+        record.integer = str(value)
+    else:
+        record.number = value
+
+
+def _metric(
+    session: Session, scope: Scope, key: Key, value: float | int, step: int | None, time_ns: int, sequence: int
+) -> query_pb2.Record:
+    at = format_ns(time_ns)
+    shown = bool(value) if key.value_type == "bool" else value
+    if key.value_type == "int64" and isinstance(value, float) and value.is_integer():
+        shown = int(value)
+    record = _located(scope)
+    record.record_ref, record.record_type = record_ref(session, scope, "metric", sequence), "metric"
+    record.key, record.unit, record.time_ns = key.key, key.unit, time_ns
+    record.observed_at = record.recorded_at = at
+    record.completeness_marker, record.degradation_marker = "complete", "none"
+    record.producer_ref, record.schema_version, record.tags_json = PRODUCER, SCHEMA_VERSION, key.tags_json
+    record.payload_json = dumps(metric_payload(key, shown, step))
+    _set_value(record, value)
+    if step is not None:
+        record.step = step
+    if session.rank is not None:
+        record.rank = session.rank
+    return record
+
+
+def _observed(seen: Observation) -> query_pb2.Record:
+    record = _located(seen.scope)
+    at = format_ns(seen.time_ns)
+    record.record_ref, record.record_type, record.key = seen.record_ref, seen.record_type, seen.key
+    record.time_ns, record.observed_at, record.recorded_at = seen.time_ns, at, at
+    record.message, record.payload_json, record.tags_json = seen.message, dumps(seen.payload), seen.tags_json
+    record.completeness_marker = "partial" if seen.record_type == "degraded" else "complete"
+    record.degradation_marker, record.trace_id = seen.degradation_marker, seen.trace_id
+    record.producer_ref, record.schema_version = PRODUCER, SCHEMA_VERSION
+    if seen.session.rank is not None:
+        record.rank = seen.session.rank
+    return record
+
+
+def _instant(text: str, default: int) -> int:
+    if not text:
+        return default
+    try:
+        return parse_instant(text)
+    except ValueError as error:
+        raise ValidationError(
+            f"{text!r} is no time; write it like 2026-01-31T09:00:00Z.", code="invalid_argument"
+        ) from error

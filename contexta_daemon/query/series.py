@@ -1,0 +1,262 @@
+"""A metric over a run, read from the log: only the batches that the catalog says hold it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from contexta.errors import NotFoundError, ValidationError
+from contexta.interpretation.downsample import downsample
+from contexta.v1 import query_pb2
+from contexta_daemon.batches import DecodedBatch, decode, decode_step
+from contexta_daemon.catalog.ranges import holds_any
+from contexta_daemon.catalog.schema import HAS_METRICS
+from contexta_daemon.log import Log, LogCorruptError, LogTruncatedError, Position
+
+from .finding import FoundRun, find_run
+
+MAX_REPLY_BYTES = 15 << 20  # gRPC's limit is 16 MiB
+BYTES_A_POINT = 8 + 1 + 8 + 8 + 4
+MAX_POINTS = MAX_REPLY_BYTES // BYTES_A_POINT
+
+
+@dataclass(slots=True)
+class _Points:
+    """Columns of points as they are found; `wide` holds the exact integers by their place."""
+
+    step: list[npt.NDArray[np.int64]] = field(default_factory=list)
+    value: list[npt.NDArray[np.float64]] = field(default_factory=list)
+    time_ns: list[npt.NDArray[np.int64]] = field(default_factory=list)
+    rank: list[npt.NDArray[np.int32]] = field(default_factory=list)
+    wide: dict[int, str] = field(default_factory=dict)
+    count: int = 0
+
+    def add(
+        self,
+        step: npt.NDArray[np.int64],
+        value: npt.NDArray[np.float64],
+        time_ns: npt.NDArray[np.int64],
+        rank: int | None,
+    ) -> None:
+        self.step.append(step)
+        self.value.append(value)
+        self.time_ns.append(time_ns)
+        self.rank.append(np.full(len(step), -1 if rank is None else rank, dtype=np.int32))
+        self.count += len(step)
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """One session that captured the metric: which of its ids to look for."""
+
+    session: int
+    session_id: bytes
+    rank: int | None
+    keys: frozenset[int]
+    scopes: frozenset[int]
+
+
+def read_series(
+    connection: sqlite3.Connection, log: Log, request: query_pb2.GetStepSeriesRequest
+) -> query_pb2.GetStepSeriesResponse:
+    """Return the points of a metric in a run, ordered by (step, time); those without a step come first.
+
+    Raises NotFoundError for a run or metric that is not there, ValidationError when the answer is too long to be sent
+    whole.
+    """
+    run = find_run(connection, request.run_id, request.attempt)
+    stage = _stage(connection, run, request.stage_id, request.stage_name)
+    sources = _sources(connection, run, request, stage)
+    points = _Points()
+    for source in sources:
+        _read_source(connection, log, source, points)
+    unit = _unit(connection, sources)
+    return _reply(run.run_ref, stage, unit, points, request.max_points)
+
+
+def _stage(connection: sqlite3.Connection, run: FoundRun, stage_id: str, stage_name: str) -> str:
+    if not stage_id and not stage_name:
+        return ""
+    row = connection.execute(
+        "SELECT ref FROM scopes WHERE run = ? AND kind = 2 AND (ref = ? OR name = ?)", (run.id, stage_id, stage_name)
+    ).fetchone()
+    if row is None:
+        names = [each[0] for each in connection.execute("SELECT name FROM scopes WHERE run = ? AND kind = 2", (run.id,))]
+        raise NotFoundError(
+            f"{run.run_ref} has no stage {stage_id or stage_name!r}; it has {', '.join(names) or 'none'}."
+        )
+    return str(row[0])
+
+
+def _sources(
+    connection: sqlite3.Connection, run: FoundRun, request: query_pb2.GetStepSeriesRequest, stage: str
+) -> list[_Source]:
+    rows = connection.execute(
+        "SELECT s.id, s.session_id, s.rank, k.key_id FROM run_sessions j JOIN sessions s ON s.id = j.session "
+        "JOIN session_keys k ON k.session = s.id WHERE j.run = ? AND k.key = ?",
+        (run.id, request.metric_key),
+    ).fetchall()
+    keys: dict[tuple[int, bytes, int | None], set[int]] = {}
+    for session, session_id, rank, key_id in rows:
+        if not request.HasField("rank") or rank == request.rank:
+            keys.setdefault((session, session_id, rank), set()).add(key_id)
+    if not rows:
+        raise _no_metric(connection, run, request.metric_key)
+    return [
+        _Source(session, session_id, rank, frozenset(ids), _scopes(connection, run, session, stage))
+        for (session, session_id, rank), ids in keys.items()
+    ]
+
+
+def _scopes(connection: sqlite3.Connection, run: FoundRun, session: int, stage: str) -> frozenset[int]:
+    """The scope ids by which a session means this run, or a stage of it and all within."""
+    rows = connection.execute(
+        "SELECT o.scope_id FROM session_scopes o LEFT JOIN scopes s ON s.id = o.target AND o.kind IN (2, 3, 4, 5) "
+        "WHERE o.session = ? AND o.run = ? AND (? = '' OR s.ref = ? OR s.stage_ref = ?)",
+        (session, run.id, stage, stage, stage),
+    )
+    return frozenset(row[0] for row in rows)
+
+
+def _no_metric(connection: sqlite3.Connection, run: FoundRun, key: str) -> NotFoundError:
+    from difflib import get_close_matches
+
+    keys = [
+        row[0]
+        for row in connection.execute(
+            "SELECT DISTINCT k.key FROM run_sessions j JOIN session_keys k ON k.session = j.session WHERE j.run = ?",
+            (run.id,),
+        )
+    ]
+    near = get_close_matches(key, keys, n=1, cutoff=0.4)
+    hint = f" The nearest is {near[0]!r}." if near else f" It has {', '.join(sorted(keys)[:10])}." if keys else ""
+    return NotFoundError(f"{run.run_ref} has no metric {key!r}.{hint}", details={"nearest": near[0] if near else ""})
+
+
+def _unit(connection: sqlite3.Connection, sources: Sequence[_Source]) -> str:
+    for source in sources:
+        for key_id in sorted(source.keys):
+            row = connection.execute(
+                "SELECT unit FROM session_keys WHERE session = ? AND key_id = ?", (source.session, key_id)
+            ).fetchone()
+            if row and row[0]:
+                return str(row[0])
+    return ""
+
+
+def _read_source(connection: sqlite3.Connection, log: Log, source: _Source, points: _Points) -> None:
+    if not source.scopes:
+        return
+    groups = {
+        group_id: np.flatnonzero(np.isin(np.frombuffer(key_ids, "<u4"), list(source.keys)))
+        for group_id, key_ids in connection.execute(
+            "SELECT group_id, key_ids FROM session_groups WHERE session = ?", (source.session,)
+        )
+    }
+    rows = connection.execute(
+        "SELECT segment, offset, scopes, keys FROM batches WHERE session = ? AND kinds & ? ORDER BY id",
+        (source.session, HAS_METRICS),
+    )
+    for segment, offset, scopes, keys in rows:
+        if not holds_any(keys, source.keys) or not holds_any(scopes, source.scopes):
+            continue
+        try:
+            batch = decode(log.read_at(Position(segment, offset)))
+        except (LogCorruptError, LogTruncatedError):
+            continue  # counted by the log, shown by the status
+        _take(batch, source, groups, points)
+
+
+def _take(
+    batch: DecodedBatch, source: _Source, groups: dict[int, npt.NDArray[np.intp]], points: _Points
+) -> None:
+    for columns in batch.columns:
+        wanted = _mask(columns.series & np.uint64(0xFFFF_FFFF), source.keys)
+        wanted &= _mask(columns.series >> np.uint64(32), source.scopes)
+        if wanted.all():
+            points.add(columns.step, columns.value, columns.time_ns, source.rank)
+        elif wanted.any():
+            points.add(columns.step[wanted], columns.value[wanted], columns.time_ns[wanted], source.rank)
+    for rows in batch.rows:
+        places = groups.get(rows.group_id)
+        if places is None or not len(places):
+            continue
+        wanted = _mask(rows.scope_id, source.scopes)
+        for place in places.tolist():
+            points.add(rows.step[wanted], rows.value[place][wanted], rows.time_ns[wanted], source.rank)
+    for entry in batch.entries:
+        if entry.HasField("wide_metric"):
+            wide = entry.wide_metric
+            if wide.key_id in source.keys and wide.scope_id in source.scopes:
+                points.wide[points.count] = str(int(wide.value, 0))
+                step, value = np.array([wide.step], dtype=np.int64), np.array([_as_float(wide.value)])
+                points.add(step, value, np.array([entry.time_ns], dtype=np.int64), source.rank)
+
+
+def _as_float(text: str) -> float:
+    try:
+        return float(int(text, 0))
+    except OverflowError:
+        return float("-inf") if text.startswith("-") else float("inf")
+
+
+def _mask(ids: npt.NDArray[np.uint64], wanted: frozenset[int]) -> npt.NDArray[np.bool_]:
+    if len(wanted) == 1:
+        (only,) = wanted
+        return np.asarray(ids == np.uint64(only))
+    return np.isin(ids, np.fromiter(wanted, dtype=np.uint64, count=len(wanted)))
+
+
+def _reply(
+    run_ref: str, stage: str, unit: str, points: _Points, max_points: int
+) -> query_pb2.GetStepSeriesResponse:
+    if not points.count:
+        return query_pb2.GetStepSeriesResponse(run_id=run_ref, stage_id=stage, unit=unit)
+    step, has_step = decode_step(np.concatenate(points.step))
+    value, time_ns = np.concatenate(points.value), np.concatenate(points.time_ns)
+    rank = np.concatenate(points.rank)
+    order = _order(step, has_step, time_ns)
+    if max_points:
+        kept = downsample(value if order is None else value[order], max_points)
+        order = kept if order is None else order[kept]
+    elif points.count > MAX_POINTS:
+        raise ValidationError(
+            f"The series has {points.count} points; at most {MAX_POINTS} travel in one answer. "
+            f"Ask with max_points, or for one rank or stage.",
+            code="answer_too_long",
+            details={"points": points.count, "limit": MAX_POINTS},
+        )
+    if order is not None:
+        step, has_step, value, time_ns, rank = (each[order] for each in (step, has_step, value, time_ns, rank))
+    return query_pb2.GetStepSeriesResponse(
+        run_id=run_ref,
+        stage_id=stage,
+        unit=unit,
+        step=step.astype("<i8", copy=False).tobytes(),
+        has_step=has_step.astype(np.uint8).tobytes(),
+        value=value.astype("<f8", copy=False).tobytes(),
+        time_ns=time_ns.astype("<i8", copy=False).tobytes(),
+        rank=rank.astype("<i4", copy=False).tobytes(),
+        total_points=points.count,
+        wide=_wide_places(points.wide, order),
+    )
+
+
+def _order(
+    step: npt.NDArray[np.int64], has_step: npt.NDArray[np.bool_], time_ns: npt.NDArray[np.int64]
+) -> npt.NDArray[np.intp] | None:
+    """Return the order by (has a step, step, time); None when the points are in it already, as they mostly are."""
+    if has_step.all() and (np.diff(step) > 0).all():
+        return None
+    return np.lexsort((time_ns, step, has_step))
+
+
+def _wide_places(wide: dict[int, str], order: npt.NDArray[np.intp] | None) -> dict[int, str]:
+    if order is None or not wide:
+        return wide
+    places = {int(old): new for new, old in enumerate(order.tolist()) if old in wide}
+    return {place: wide[old] for old, place in places.items()}
