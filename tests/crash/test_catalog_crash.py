@@ -1,0 +1,76 @@
+"""The catalog killed while it follows: what is there is the effect of whole follows, and nothing else."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+from logged import FakeLog, columns, key_defined, run_opened, scope_closed, scope_opened, session_opened
+
+from contexta_daemon.catalog import Catalog
+
+BATCHES = 40
+
+
+def scripted_log():
+    log = FakeLog()
+    log.add(1, session_opened(), run_opened(), scope_opened(2, 1, "stage", "stage:p.r.s"), key_defined(1, "x"))
+    for number in range(BATCHES):
+        scope_id = 3 + number
+        log.add(
+            1,
+            scope_opened(scope_id, 2, "batch", f"batch:p.r.s.b-{number}"),
+            scope_closed(scope_id),
+            columns=[columns([float(number)] * 100, series=(scope_id, 1))],
+        )
+    return log
+
+
+def dump(path):
+    with closing(sqlite3.connect(path)) as connection:
+        return list(connection.iterdump())
+
+
+KILLED = """
+import os, signal, sqlite3, sys
+sys.path.insert(0, {tests!r})
+from pathlib import Path
+from test_catalog_crash import scripted_log
+from contexta_daemon.catalog import Catalog
+log, catalog = scripted_log(), Catalog(Path(sys.argv[1]))
+statements = 0
+def count(text):
+    global statements
+    statements += 1
+    if statements == int(sys.argv[2]):
+        os.kill(os.getpid(), signal.SIGKILL)
+catalog._connection.set_trace_callback(count)
+for batch in list(log.read(catalog.position)):
+    catalog.follow([batch], batch.end)
+"""
+
+
+def test_killed_at_many_statements_the_catalog_ends_up_as_if_nothing_had_happened(tmp_path):
+    log = scripted_log()
+    undisturbed = Catalog(tmp_path / "undisturbed.sqlite3")
+    for batch in log.batches:
+        undisturbed.follow([batch], batch.end)
+    undisturbed.close()
+    path = tmp_path / "killed.sqlite3"
+    here = str(Path(__file__).parent)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([here, str(Path(here).parent)])}
+    kills = 0
+    for at in (2, 7, 23, 61, 97, 143, 178):
+        done = subprocess.run(
+            [sys.executable, "-c", KILLED.format(tests=here), str(path), str(at)], env=environment, check=False
+        )
+        kills += done.returncode == -signal.SIGKILL
+    assert kills >= 6
+    catalog = Catalog(path)
+    for batch in list(log.read(catalog.position)):
+        catalog.follow([batch], batch.end)
+    catalog.close()
+    assert dump(path) == dump(tmp_path / "undisturbed.sqlite3")
