@@ -6,7 +6,6 @@ an error when the block is made, never a SIGBUS later) and mapped; what is store
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import mmap
 import os
@@ -127,14 +126,17 @@ class Spool:
             raise DiskFullError
         name = fmt.block_name(header.kind, header.number, header.group)
         temporary = self.path / f".{name}.{next(self._names)}"
+        self.words[fmt.CREATED_BYTES] += size  # before it is made: a nested call must not go beyond the bound
         try:
             memory = _map_new_file(temporary, size, header.pack())
-        except OSError as error:
+        except BaseException as error:
+            self.words[fmt.CREATED_BYTES] -= size
             temporary.unlink(missing_ok=True)
+            if not isinstance(error, OSError):
+                raise
             self._disk_retry_ns = time_ns() + DISK_RETRY_NS
-            raise DiskFullError(os.strerror(error.errno or errno.EIO)) from error
+            raise DiskFullError(str(error)) from error
         self._disk_retry_ns = 0
-        self.words[fmt.CREATED_BYTES] += size
         return Block(self.path / name, temporary, memory, number=header.number, capacity=header.capacity)
 
     def discard(self, block: Block, header: fmt.BlockHeader) -> None:

@@ -1,0 +1,194 @@
+"""Forks beside capturing threads: no hang, and every returned call is there exactly once, in its own process's spool."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from capturing import Capturing
+from spool_reader import read_spools
+
+PROGRAM = """
+import os, sys, threading
+from contexta.config import load_config
+from contexta_client.capture.session import Recorder
+
+recorder = Recorder(load_config(workspace=sys.argv[1], patch={
+    "project_name": "p", "daemon": {"autostart": False}, "capture": {"environment": False, "exit_timeout_s": 0.1}}))
+FORKS, THREADS, CALLS = int(sys.argv[2]), 3, 60
+stop = threading.Event()
+returned = [0] * THREADS
+
+def busy(number, stage):
+    while not stop.is_set():
+        value = float(returned[number])
+        stage.metric(f"thread-{number}", value)
+        stage.log({"g-a": value, "g-b": float(number)})
+        if returned[number] % 50 == 0:
+            stage.event("tick", message=f"{number}:{returned[number]}")
+            with stage.batch(f"b{number}-{returned[number]}"):
+                pass
+        returned[number] += 1
+
+with recorder.run("forks") as run, run.stage("train") as stage:
+    stage.metric("before", 1.0)
+    threads = [threading.Thread(target=busy, args=(number, stage)) for number in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    for child in range(FORKS):
+        pid = os.fork()
+        if pid == 0:
+            for call in range(CALLS):
+                assert stage.metric("child", float(call), step=child).ok
+                stage.log({"c-a": float(call), "c-b": 1.0}, step=child)
+            recorder.event("from-child", message=str(child))
+            if child % 3 == 0:
+                with run.stage(f"own-{child}") as own:
+                    own.metric("own", 1.0)
+            if child % 5 == 0:
+                grandchild = os.fork()
+                if grandchild == 0:
+                    recorder.metric("grandchild", float(child))
+                    os._exit(0)
+                os.waitpid(grandchild, 0)
+            if child % 2:
+                run.close()  # of the parent's run: local only
+            os._exit(0)
+        _, status = os.waitpid(pid, 0)
+        assert status == 0, status
+    stop.set()
+    for thread in threads:
+        thread.join()
+print(*returned)
+"""
+
+FORKS = 60
+
+
+def run_program(program: str, folder: Path, *arguments: str, timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"CONTEXTA_SPOOL_DIR": str(folder / "spools"), "PYTHONPATH": str(Path.cwd())}
+    environment.pop("CONTEXTA_PARENT_SESSION", None)
+    command = [sys.executable, "-c", program, str(folder / "workspace"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=timeout_s)
+
+
+def test_children_forked_beside_capturing_threads_lose_and_double_nothing(tmp_path: Path) -> None:
+    done = run_program(PROGRAM, tmp_path, str(FORKS))
+    assert done.returncode == 0, done.stderr
+    returned = [int(each) for each in done.stdout.split()]
+    parent, *rest = read_spools(tmp_path / "spools")
+    children = [spool for spool in rest if spool.values("child")]
+    grandchildren = [spool for spool in rest if spool.values("grandchild")]
+
+    assert parent.ended
+    assert parent.values("before") == [1.0]
+    for number, calls in enumerate(returned):
+        assert parent.values(f"thread-{number}") == [float(call) for call in range(calls)]
+    assert len(parent.values("g-a")) == sum(returned)
+    assert parent.values("child") == []
+
+    assert len(children) == FORKS
+    assert len(grandchildren) == len(range(0, FORKS, 5))
+    assert len(rest) == len(children) + len(grandchildren)
+    for spool in children:
+        (child,) = {metric.step for metric in spool.metrics if metric.key == "child"}
+        assert child is not None
+        assert spool.values("child") == [float(call) for call in range(60)]
+        assert sorted(spool.values("c-a")) == [float(call) for call in range(60)]
+        assert [each.message for each in spool.of("event")] == [str(child)]
+        assert spool.of("session_opened")[0].parent_session_id == parent.session_id
+        assert spool.of("session_opened")[0].pid == spool.pid != parent.pid
+        opened = {each.name: each.inherited for each in spool.of("scope_opened")}
+        own = {f"own-{child}": False} if child % 3 == 0 else {}
+        assert opened == {"forks": True, "train": True, **own}
+        assert len(spool.of("scope_closed")) == len(own)
+        assert (spool.holes, spool.voids) == (0, 0)
+    of_child = {spool.session_id for spool in children}
+    assert all(spool.of("session_opened")[0].parent_session_id in of_child for spool in grandchildren)
+
+
+WORKERS = """
+import multiprocessing, os, sys
+from contexta.config import load_config
+from contexta_client.capture.session import Recorder
+
+PATCH = {"project_name": "p", "daemon": {"autostart": False}, "capture": {"environment": False, "exit_timeout_s": 0.1}}
+
+def work(workspace, number):
+    recorder = Recorder(load_config(workspace=workspace, patch=PATCH))
+    with recorder.run("workers") as run:
+        for call in range(50):
+            run.metric("worker", float(call), step=number)
+    recorder.close()
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context(sys.argv[2])
+    recorder = Recorder(load_config(workspace=sys.argv[1], patch=PATCH))
+    with recorder.run("workers") as run:
+        run.metric("main", 1.0)
+        processes = [context.Process(target=work, args=(sys.argv[1], number)) for number in range(3)]
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.join()
+            assert process.exitcode == 0
+"""
+
+
+def check_workers(tmp_path: Path, method: str) -> None:
+    program = tmp_path / "workers.py"
+    program.write_text(WORKERS)
+    environment = os.environ | {"CONTEXTA_SPOOL_DIR": str(tmp_path / "spools"), "PYTHONPATH": str(Path.cwd())}
+    environment.pop("CONTEXTA_PARENT_SESSION", None)
+    command = [sys.executable, str(program), str(tmp_path / "workspace"), method]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60)
+    assert done.returncode == 0, done.stderr
+    spools = read_spools(tmp_path / "spools")
+    parent = next(spool for spool in spools if spool.values("main"))
+    workers = [spool for spool in spools if spool is not parent]
+    assert len(workers) == 3
+    for spool in workers:
+        assert spool.of("session_opened")[0].parent_session_id == parent.session_id
+        assert spool.values("worker") == [float(call) for call in range(50)]
+        assert [each.inherited for each in spool.of("scope_opened")] in ([False], [True, False])
+        assert spool.ended
+    assert {metric.step for spool in workers for metric in spool.metrics} == {0, 1, 2}
+
+
+def test_spawned_workers_know_whose_children_they_are(tmp_path: Path) -> None:
+    check_workers(tmp_path, "spawn")
+
+
+def test_forked_workers_with_a_client_of_their_own_know_whose_children_they_are(tmp_path: Path) -> None:
+    check_workers(tmp_path, "fork")
+
+
+def test_workers_of_a_fork_server_capture_all_the_same(tmp_path: Path) -> None:
+    check_workers(tmp_path, "forkserver")
+
+
+def test_a_fork_inside_a_capture_call_harms_neither_process(capturing: Capturing) -> None:
+    """A sink may fork, in the middle of a call that holds locks."""
+
+    class Forking:
+        name = "forking"
+
+        def capture(self, family: object, payload: object) -> None:
+            pid = os.fork()
+            if pid == 0:
+                recorder.feed.sinks = ()
+                recorder.event("in-child", message="x")
+                os._exit(0)
+            assert os.waitpid(pid, 0)[1] == 0
+
+    recorder = capturing.recorder(sinks=[])
+    run = recorder.run("fork")
+    recorder.feed.sinks = (Forking(),)
+    with recorder.lock, recorder.stream().lock:
+        run.event("in-parent", message="x")
+    recorder.feed.sinks = ()
+    parent, child = capturing.read()
+    assert [each.key for each in parent.of("event")] == ["in-parent"]
+    assert [each.key for each in child.of("event")] == ["in-child"]
