@@ -7,6 +7,7 @@ void for ever, without touching the old file.
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -140,7 +141,8 @@ class SegmentReader:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._files.close(self._fd)
+        with contextlib.suppress(OSError):  # it was only read
+            self._files.close(self._fd)
 
     def size(self) -> int:
         try:

@@ -1,0 +1,91 @@
+"""For every call that the log makes to the disk: it fails, or the process or the power goes there."""
+
+from __future__ import annotations
+
+import errno
+import random
+from pathlib import Path
+
+import pytest
+from breakable_files import BreakableFiles, Crash
+from log_writing import Notebook, open_log, session, write_script
+
+from contexta_daemon.log.files import RealFiles
+
+
+@pytest.fixture(scope="module")
+def calls(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The calls of the unbroken script."""
+    files = BreakableFiles()
+    write_script(tmp_path_factory.mktemp("whole") / "log", files, Notebook())
+    files.release()
+    return files.calls
+
+
+def check_and_go_on(path: Path, notebook: Notebook) -> None:
+    """Open once more, compare, append behind it, and compare again after another open."""
+    log = open_log(path, RealFiles())
+    notebook.check(log)
+    notebook.append(log, [session(1), session(4)])
+    notebook.check(log)
+    log.close()
+    notebook.check(open_log(path, RealFiles()))
+
+
+@pytest.mark.parametrize("how", [errno.EIO, errno.ENOSPC, errno.EMFILE, "short"])
+def test_an_error_at_any_call_loses_and_doubles_nothing(tmp_path: Path, calls: list[str], how: int | str) -> None:
+    for index in range(len(calls)):
+        files = BreakableFiles(break_at=index, how=how)
+        notebook = Notebook()
+        path = tmp_path / str(index)
+        write_script(path, files, notebook, tries=2)
+        files.release()
+        assert len(notebook.acknowledged) == len(notebook.sent)
+        check_and_go_on(path, notebook)
+
+
+@pytest.mark.parametrize("power_loss", [False, True])
+def test_a_crash_at_any_call_keeps_what_was_acknowledged(tmp_path: Path, calls: list[str], power_loss: bool) -> None:
+    for index in range(len(calls)):
+        files = BreakableFiles(break_at=index, how="crash")
+        notebook = Notebook()
+        path = tmp_path / str(index)
+        with pytest.raises(Crash):
+            write_script(path, files, notebook)
+        if power_loss:
+            files.lose_power(random.Random(index))
+        files.release()
+        check_and_go_on(path, notebook)
+
+
+def test_a_crash_at_any_call_of_the_recovery_keeps_what_was_acknowledged(tmp_path: Path) -> None:
+    def broken_log(path: Path) -> Notebook:
+        """A log whose last segment has a torn tail, and in the middle a damaged frame's worth of another writer."""
+        files, notebook = BreakableFiles(), Notebook()
+        write_script(path, files, notebook)
+        files.release()
+        last = max(path.glob("*.seg"))
+        last.write_bytes(last.read_bytes() + b"CTXF torn")
+        (path / "0000000099.seg").write_bytes(b"\0" * 50)
+        return notebook
+
+    files = BreakableFiles()
+    broken_log(tmp_path / "whole")
+    open_log(tmp_path / "whole", files)
+    assert "truncate" in files.calls and "unlink" in files.calls
+    for index in range(len(files.calls)):
+        path = tmp_path / str(index)
+        notebook = broken_log(path)
+        crashing = BreakableFiles(break_at=index, how="crash")
+        with pytest.raises(Crash):
+            open_log(path, crashing)
+        crashing.release()
+        check_and_go_on(path, notebook)
+
+
+def test_a_failed_sync_leaves_the_file_for_ever(tmp_path: Path, calls: list[str]) -> None:
+    for index in (index for index, name in enumerate(calls) if name == "sync"):
+        files, notebook = BreakableFiles(break_at=index, how=errno.EIO), Notebook()
+        write_script(tmp_path / str(index), files, notebook, tries=2)  # BreakableFiles refuses a second sync
+        files.release()
+        assert files.failed_syncs
