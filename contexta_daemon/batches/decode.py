@@ -82,7 +82,9 @@ def decode(batch: LoggedBatch) -> DecodedBatch:
         # Another language may encode the fields one number at a time; the declared message reads every encoding.
         decoded = _from_message(batch.body, entries)
     if decoded is None:
-        raise BadBatchError("arrays of unequal length, or ids beyond 32 bits", details={"position": str(batch.position)})
+        raise BadBatchError(
+            "arrays of unequal length, or ids beyond 32 bits", details={"position": str(batch.position)}
+        )
     if (items := _items(decoded)) != batch.envelope.count:
         raise BadBatchError(
             f"the body has {items} items, its envelope says {batch.envelope.count}",

@@ -172,9 +172,9 @@ class Catalog:
             self._tallies.add_rows(session.id, rows, key_ids)
             scopes.append(np.unique(rows.scope_id).astype(np.uint32))
             keys.append(key_ids)
-        for entry in batch.entries:
-            if entry.HasField("wide_metric"):
-                keys.append(np.array([entry.wide_metric.key_id], dtype=np.uint32))
+        wide = [entry.wide_metric.key_id for entry in batch.entries if entry.HasField("wide_metric")]
+        if wide:
+            keys.append(np.array(wide, dtype=np.uint32))
         if keys:
             kinds |= HAS_METRICS
         if kinds:

@@ -1,4 +1,4 @@
-"""Opening the catalog's file. One that is damaged, of another version, or not there is made anew: the log has it all."""
+"""Opening the catalog's file. One that is damaged, of another version or not there is made anew: the log has it all."""
 
 from __future__ import annotations
 

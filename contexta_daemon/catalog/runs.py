@@ -91,7 +91,8 @@ def settle(connection: sqlite3.Connection, run: int) -> None:
         state = FAILED
     ended_ns = max(row[3] for row in ended)
     connection.execute(
-        "UPDATE runs SET state = ?, ended_at = ?, ended_ns = ? WHERE id = ?", (state, format_ns(ended_ns), ended_ns, run)
+        "UPDATE runs SET state = ?, ended_at = ?, ended_ns = ? WHERE id = ?",
+        (state, format_ns(ended_ns), ended_ns, run),
     )
 
 

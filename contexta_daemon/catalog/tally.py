@@ -132,7 +132,7 @@ class Tallies:
 def time_range(batch: DecodedBatch) -> tuple[int, int]:
     """Return the earliest and the latest time in a batch; (0, 0) when it is empty."""
     times = [entry.time_ns for entry in batch.entries]
-    for part in (*batch.columns, *batch.rows):
-        if len(part.time_ns):
-            times += (int(part.time_ns.min()), int(part.time_ns.max()))
+    for time_ns in (*(part.time_ns for part in batch.columns), *(part.time_ns for part in batch.rows)):
+        if len(time_ns):
+            times += (int(time_ns.min()), int(time_ns.max()))
     return (min(times), max(times)) if times else (0, 0)

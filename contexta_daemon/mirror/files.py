@@ -11,8 +11,8 @@ from __future__ import annotations
 import json
 import os
 import stat
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -80,30 +80,37 @@ class LineFiles:
     def state(self) -> State:
         return load_state(self.state_path) or State(Position(0, 0), "", {})
 
-    def append(self, texts: Mapping[str, Sequence[bytes]], *, start: Position, end: Position) -> None:
-        """Append lines and move from `start` to `end`. On an error nothing has moved, and it may be tried again.
+    def append(self, texts: Iterable[tuple[str, bytes]], *, start: Position, end: Position) -> None:
+        """Append lines, given as (file, whole lines), and move from `start` to `end`. On an error nothing has moved,
+        and it may be tried again.
 
-        Raises StorageError when the state does not stand at `start`, OSError when the disk refuses.
+        Raises StorageError when the state does not stand at `start`, OSError when the disk refuses, and what `texts`
+        raises.
         """
         state = self.state()
         if state.position != start:
             raise StorageError(f"the JSON Lines files stand at {state.position}, not at {start}", retryable=True)
         before, after = dict(state.files), dict(state.files)
-        for name, parts in texts.items():
-            if not parts:
-                continue
-            with self._opened(name) as descriptor:
-                mark = self._recovered(descriptor, before.get(name))
-                if mark != before.get(name):
-                    before[name] = mark
-                    save_state(self.state_path, replace(state, files=before))
-                try:
-                    size = _write_all(descriptor, parts, mark.size)
-                except OSError:
-                    os.ftruncate(descriptor, mark.size)
-                    raise
-                after[name] = FileMark(mark.inode, size)
-        save_state(self.state_path, State(end, state.log_id, after))
+        with ExitStack() as opened:
+            descriptors: dict[str, int] = {}
+            try:
+                for name, text in texts:
+                    if not text:
+                        continue
+                    if name not in descriptors:
+                        descriptor = opened.enter_context(self._opened(name))
+                        mark = self._recovered(descriptor, before.get(name))
+                        if mark != before.get(name):
+                            before[name] = mark
+                            save_state(self.state_path, replace(state, files=before))
+                        descriptors[name], after[name] = descriptor, mark
+                    after[name] = replace(after[name], size=after[name].size + len(text))
+                    _write_all(descriptors[name], text)
+                save_state(self.state_path, State(end, state.log_id, after))
+            except Exception:
+                for name, descriptor in descriptors.items():
+                    os.ftruncate(descriptor, before[name].size)
+                raise
 
     def begin_again(self, log_id: str) -> None:
         """Go to the beginning of a log. What stands in the files stays, and lines go on behind it."""
@@ -143,11 +150,7 @@ class LineFiles:
         return FileMark(found.st_ino, size)
 
 
-def _write_all(descriptor: int, parts: Sequence[bytes], size: int) -> int:
-    for part in parts:
-        view = memoryview(part)
-        while view:
-            written = os.write(descriptor, view)
-            view = view[written:]
-            size += written
-    return size
+def _write_all(descriptor: int, text: bytes) -> None:
+    view = memoryview(text)
+    while view:
+        view = view[os.write(descriptor, view) :]

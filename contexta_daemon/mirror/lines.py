@@ -14,7 +14,8 @@ import json
 import math
 import secrets
 import sqlite3
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -22,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from contexta.v1 import capture_pb2
-from contexta_daemon.batches import BadBatchError, decode, decode_step, format_ns, format_ns_array
+from contexta_daemon.batches import BadBatchError, Rows, decode, decode_step, format_ns, format_ns_array
 from contexta_daemon.catalog import Key, Names, Scope, Session
 from contexta_daemon.catalog.observations import (
     PAYLOAD_TYPES,
@@ -37,20 +38,17 @@ from contexta_daemon.catalog.observations import (
 )
 from contexta_daemon.log import LoggedBatch
 
+from .files import ARTIFACT, RECORD
+
 SINK_NAME = "local-jsonl"
 _REMEMBERED_TEMPLATES = 20_000
+CHUNK_ITEMS = 8_192  # turned to text together: about 6 MB
 # Stand-ins for what differs from line to line. Random, so that no text of a user can be one.
 _TIME, _REF, _VALUE = (secrets.token_hex(16) for _ in range(3))
 _MARKS = {json.dumps(mark): mark for mark in (_TIME, _REF, _VALUE)}
 
 
-@dataclass(slots=True)
-class Lines:
-    """Text to append to the two files, whole lines."""
-
-    record: list[bytes] = field(default_factory=list)
-    artifact: list[bytes] = field(default_factory=list)
-    skipped: int = 0  # items whose ids were never defined
+Text = tuple[str, bytes]  # (one of RECORD and ARTIFACT, whole lines)
 
 
 class LineWriter:
@@ -60,40 +58,56 @@ class LineWriter:
         self._connection = connection
         self._names = Names(connection)
         self._observer = Observer(connection, self._names)
-        self._templates: dict[tuple[int, int, int], _Template | None] = {}
+        self._templates: dict[tuple[int, int, int], _Template] = {}
+        self.skipped = 0  # items whose ids were never defined, or that cannot be decoded: the catalog notes them
 
-    def add(self, logged: LoggedBatch, lines: Lines) -> None:
-        """Append the lines of a batch. One that cannot be decoded has none: the catalog notes it."""
+    def lines(self, logged: LoggedBatch) -> Iterator[Text]:
+        """Give the lines of a batch, in the order of its items, a few megabytes at a time."""
         session = self._names.session(logged.envelope.session_id)
         if session is None:
-            lines.skipped += logged.envelope.count
+            self.skipped += logged.envelope.count
             return
         try:
             batch = decode(logged)
         except BadBatchError:
-            lines.skipped += logged.envelope.count
+            self.skipped += logged.envelope.count
             return
         first = logged.envelope.first_sequence
+        entries: list[Text] = []
         for item, entry in enumerate(batch.entries):
-            self._entry(session, entry, first + item, lines)
+            self._entry(session, entry, first + item, entries)
+        yield from _joined(entries)
         for columns in batch.columns:
-            sequences = np.arange(first + columns.first_item, first + columns.first_item + columns.items)
-            self._metrics(session, columns.series, columns.value, columns.step, columns.time_ns, sequences, lines)
+            for at in range(0, columns.items, CHUNK_ITEMS):
+                part = slice(at, at + CHUNK_ITEMS)
+                yield self._metrics(
+                    session,
+                    columns.series[part],
+                    columns.value[part],
+                    columns.step[part],
+                    columns.time_ns[part],
+                    first + columns.first_item + at,
+                )
         for rows in batch.rows:
-            key_ids = self._names.group(session.id, rows.group_id)
-            if key_ids is None or len(key_ids) != len(rows.value):
-                lines.skipped += rows.items
-                continue
-            start, k = first + rows.first_item, len(key_ids)
-            series = (rows.scope_id[:, None] << np.uint64(32)) | key_ids.astype(np.uint64)[None, :]
-            self._metrics(
+            yield from self._rows(session, rows, first + rows.first_item)
+
+    def _rows(self, session: Session, rows: Rows, first: int) -> Iterator[Text]:
+        key_ids = self._names.group(session.id, rows.group_id)
+        if key_ids is None or len(key_ids) != len(rows.value):
+            self.skipped += rows.items
+            return
+        k = len(key_ids)
+        height = max(1, CHUNK_ITEMS // k)
+        for at in range(0, len(rows.time_ns), height):
+            part = slice(at, at + height)
+            series = (rows.scope_id[part, None] << np.uint64(32)) | key_ids.astype(np.uint64)[None, :]
+            yield self._metrics(
                 session,
                 series.reshape(-1),
-                rows.value.T.reshape(-1),
-                np.repeat(rows.step, k),
-                np.repeat(rows.time_ns, k),
-                np.arange(start, start + rows.items),
-                lines,
+                rows.value[:, part].T.reshape(-1),
+                np.repeat(rows.step[part], k),
+                np.repeat(rows.time_ns[part], k),
+                first + at * k,
             )
 
     def _metrics(
@@ -103,19 +117,20 @@ class LineWriter:
         value: npt.NDArray[np.float64],
         step: npt.NDArray[np.int64],
         time_ns: npt.NDArray[np.int64],
-        sequence: npt.NDArray[np.int64],
-        lines: Lines,
-    ) -> None:
+        first: int,
+    ) -> Text:
+        sequence = np.arange(first, first + len(series))
         distinct, place = np.unique(series, return_inverse=True)
         place = place.reshape(-1)
         templates = [self._template(session, s >> 32, s & 0xFFFF_FFFF) for s in distinct.tolist()]
         known = np.array([template is not None for template in templates], dtype=bool)
         if not known.all():
             kept = np.flatnonzero(known[place])
-            lines.skipped += len(place) - len(kept)
-            place, value, step, time_ns, sequence = (a[kept] for a in (place, value, step, time_ns, sequence))
+            self.skipped += len(place) - len(kept)
+            place, value, step = place[kept], value[kept], step[kept]
+            time_ns, sequence = time_ns[kept], sequence[kept]
         if not len(place):
-            return
+            return RECORD, b""
         steps, has_step = decode_step(step)
         variants = [text for t in templates for text in (("", "") if t is None else (t.without_step, t.with_step))]
         of_row = map(variants.__getitem__, (place * 2 + has_step).tolist())
@@ -128,7 +143,7 @@ class LineWriter:
                     texts[row] = _exact_text(float(value[row]), template.value_type)
         numbers = sequence.tolist()
         rows = zip(stamps, numbers, numbers, stamps, stamps, texts, steps.tolist(), strict=True)
-        lines.record.append("".join(map(str.__mod__, of_row, rows)).encode())
+        return RECORD, "".join(map(str.__mod__, of_row, rows)).encode()
 
     def _template(self, session: Session, scope_id: int, key_id: int) -> _Template | None:
         known = self._templates.get((session.id, scope_id, key_id))
@@ -141,7 +156,7 @@ class LineWriter:
             known = self._templates[session.id, scope_id, key_id] = _make_template(session, scope, key)
         return known
 
-    def _entry(self, session: Session, entry: capture_pb2.Entry, sequence: int, lines: Lines) -> None:
+    def _entry(self, session: Session, entry: capture_pb2.Entry, sequence: int, lines: list[Text]) -> None:
         kind = entry.WhichOneof("kind")
         if kind == "wide_metric":
             self._wide_metric(session, entry, sequence, lines)
@@ -161,20 +176,20 @@ class LineWriter:
                 payload = {"envelope": seen.envelope(), "payload": seen.payload}
                 family = "DEGRADATION" if seen.record_type == "degraded" else "RECORD"
                 kind_name = PAYLOAD_TYPES[seen.record_type]
-                lines.record.append(_line(seen.time_ns, family, kind_name, seen.record_ref, payload))
+                lines.append((RECORD, _line(seen.time_ns, family, kind_name, seen.record_ref, payload)))
 
-    def _wide_metric(self, session: Session, entry: capture_pb2.Entry, sequence: int, lines: Lines) -> None:
+    def _wide_metric(self, session: Session, entry: capture_pb2.Entry, sequence: int, lines: list[Text]) -> None:
         metric = entry.wide_metric
         scope, key = self._names.scope(session.id, metric.scope_id), self._names.key(session.id, metric.key_id)
         if scope is None or key is None:
-            lines.skipped += 1
+            self.skipped += 1
             return
         template = _make_template(session, scope, key)
         at, step = format_ns(entry.time_ns), metric.step - (metric.step > 0)
         text = template.with_step if metric.step else template.without_step
-        lines.record.append((text % (at, sequence, sequence, at, at, metric.value, step)).encode())
+        lines.append((RECORD, (text % (at, sequence, sequence, at, at, metric.value, step)).encode()))
 
-    def _artifact(self, session: Session, ref: str, time_ns: int, lines: Lines) -> None:
+    def _artifact(self, session: Session, ref: str, time_ns: int, lines: list[Text]) -> None:
         row = self._connection.execute(
             "SELECT ref, kind, created_at, run_ref, location, deployment_ref, stage_ref, batch_ref, sample_ref, "
             "operation_ref, hash_value, size_bytes, attributes_json, present, problem, detail, stored_path "
@@ -182,9 +197,9 @@ class LineWriter:
             (ref, session.id),
         ).fetchone()
         if row is None:
-            lines.skipped += 1
+            self.skipped += 1
             return
-        lines.artifact.append(_line(time_ns, "ARTIFACT", "ArtifactManifest", ref, artifact_payload(row)))
+        lines.append((ARTIFACT, _line(time_ns, "ARTIFACT", "ArtifactManifest", ref, artifact_payload(row))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,11 +321,17 @@ def artifact_payload(row: tuple[Any, ...]) -> dict[str, Any]:
     )
 
 
-def _stored_record(entry: capture_pb2.Entry, lines: Lines) -> None:
+def _joined(lines: list[Text]) -> Iterator[Text]:
+    """The lines of each file as one text."""
+    for name in (RECORD, ARTIFACT):
+        yield name, b"".join(text for kind, text in lines if kind == name)
+
+
+def _stored_record(entry: capture_pb2.Entry, lines: list[Text]) -> None:
     """A canonical record put through the store: its own JSON, on one line."""
     stored = entry.record_stored
     payload = from_json(stored.json)
     if isinstance(payload, dict):
         family = "DEGRADATION" if stored.record_type == "degraded" else "RECORD"
         kind = PAYLOAD_TYPES.get(stored.record_type, "MetricRecord")
-        lines.record.append(_line(entry.time_ns, family, kind, stored.ref, payload))
+        lines.append((RECORD, _line(entry.time_ns, family, kind, stored.ref, payload)))

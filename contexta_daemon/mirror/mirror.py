@@ -67,7 +67,7 @@ class Mirror:
     def _follow(self, batches: Sequence[LoggedBatch], end: Position) -> None:
         items = sum(batch.envelope.count for batch in batches)
         if not self._enabled or not items:
-            self._files.append({}, start=self._position, end=end)
+            self._files.append((), start=self._position, end=end)
         elif not self._catalog.wait_applied(end, timeout_s=CATALOG_TIMEOUT_S):
             raise UnavailableError(f"the catalog stands at {self._catalog.position}, lines are due up to {end}")
         elif items <= INLINE_ITEMS:

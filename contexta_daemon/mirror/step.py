@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from contexta_daemon.log import LoggedBatch, Position
 
-from .files import ARTIFACT, RECORD, LineFiles
-from .lines import Lines, LineWriter
+from .files import LineFiles
+from .lines import LineWriter
 
 _log = logging.getLogger(__name__)
 
@@ -18,10 +18,8 @@ def write_step(
     files: LineFiles, connection: sqlite3.Connection, batches: Sequence[LoggedBatch], *, start: Position, end: Position
 ) -> None:
     """Make the lines of batches, append them, and move to `end`."""
-    lines = Lines()
     writer = LineWriter(connection)
-    for batch in batches:
-        writer.add(batch, lines)
-    if lines.skipped:
-        _log.warning("%d items before %s have no lines: what they refer to was never defined", lines.skipped, end)
-    files.append({RECORD: lines.record, ARTIFACT: lines.artifact}, start=start, end=end)
+    texts = (text for batch in batches for text in writer.lines(batch))
+    files.append(texts, start=start, end=end)
+    if writer.skipped:
+        _log.warning("%d items before %s have no lines: what they refer to was never defined", writer.skipped, end)

@@ -162,7 +162,11 @@ def test_events_spans_degraded_and_what_follows_from_losses_have_lines(bench):
     begin(bench.log)
     bench.log.add(
         1,
-        entry(event=pb.EventCaptured(scope_id=2, key="e", message="m", attributes_json='{"v": "NaN"}', tags_json='{"t":1}')),
+        entry(
+            event=pb.EventCaptured(
+                scope_id=2, key="e", message="m", attributes_json='{"v": "NaN"}', tags_json='{"t":1}'
+            )
+        ),
         entry(span=pb.SpanCaptured(scope_id=2, name="s", span_id="a", trace_id="b", started_ns=NS, ended_ns=NS + 1000)),
         entry(degraded=pb.DegradedCaptured(issue_key="k", category="capture", severity="warning", summary="s")),
         entry(dropped=pb.Dropped(reason="spool_full", metrics_total=7, entries_total=1)),
