@@ -80,7 +80,7 @@ class MetricCondition(_message.Message):
     def __init__(self, metric_key: _Optional[str] = ..., operator: _Optional[str] = ..., threshold: _Optional[float] = ..., stage_name: _Optional[str] = ...) -> None: ...
 
 class ListRunsRequest(_message.Message):
-    __slots__ = ("project_name", "status", "tags_json", "metric_conditions", "started_after", "started_before", "limit", "offset", "sort_by", "sort_desc", "all_attempts", "name_contains")
+    __slots__ = ("project_name", "status", "tags_json", "metric_conditions", "started_after", "started_before", "limit", "offset", "sort_by", "sort_desc", "all_attempts", "name_contains", "run_id", "attempt")
     PROJECT_NAME_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     TAGS_JSON_FIELD_NUMBER: _ClassVar[int]
@@ -93,6 +93,8 @@ class ListRunsRequest(_message.Message):
     SORT_DESC_FIELD_NUMBER: _ClassVar[int]
     ALL_ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
     NAME_CONTAINS_FIELD_NUMBER: _ClassVar[int]
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     project_name: str
     status: str
     tags_json: str
@@ -105,7 +107,9 @@ class ListRunsRequest(_message.Message):
     sort_desc: bool
     all_attempts: bool
     name_contains: str
-    def __init__(self, project_name: _Optional[str] = ..., status: _Optional[str] = ..., tags_json: _Optional[str] = ..., metric_conditions: _Optional[_Iterable[_Union[MetricCondition, _Mapping]]] = ..., started_after: _Optional[str] = ..., started_before: _Optional[str] = ..., limit: _Optional[int] = ..., offset: _Optional[int] = ..., sort_by: _Optional[str] = ..., sort_desc: bool = ..., all_attempts: bool = ..., name_contains: _Optional[str] = ...) -> None: ...
+    run_id: str
+    attempt: int
+    def __init__(self, project_name: _Optional[str] = ..., status: _Optional[str] = ..., tags_json: _Optional[str] = ..., metric_conditions: _Optional[_Iterable[_Union[MetricCondition, _Mapping]]] = ..., started_after: _Optional[str] = ..., started_before: _Optional[str] = ..., limit: _Optional[int] = ..., offset: _Optional[int] = ..., sort_by: _Optional[str] = ..., sort_desc: bool = ..., all_attempts: bool = ..., name_contains: _Optional[str] = ..., run_id: _Optional[str] = ..., attempt: _Optional[int] = ...) -> None: ...
 
 class ListRunsResponse(_message.Message):
     __slots__ = ("runs", "total")

@@ -2,38 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 
 import grpc
 
 from contexta._version import PROTOCOL_MAX
 from contexta.v1 import capture_pb2_grpc, status_pb2
+from contexta_client.launch import Endpoint
 
 MAX_MESSAGE_BYTES = 16 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """Where a daemon serves; `instance` differs for every daemon process."""
-
-    socket: str
-    token: str
-    instance: str
-    pid: int
-
-
-def read_endpoint(workspace: Path) -> Endpoint | None:
-    """Return what daemon.json and the token file say, or None when there is no daemon that ever served."""
-    try:
-        found = json.loads((workspace / "daemon" / "daemon.json").read_bytes())
-        token = Path(found["token_file"]).read_text().strip()
-        return Endpoint(found["socket"], token, found["instance"], int(found["pid"]))
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
 
 
 class Connection:
@@ -68,12 +45,3 @@ def error_detail(error: grpc.RpcError) -> status_pb2.ErrorDetail:
                 break
     return status_pb2.ErrorDetail()
 
-
-def process_lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -20,8 +20,9 @@ import grpc
 from contexta.v1 import capture_pb2
 from contexta_client.capture import spool_format as fmt
 from contexta_client.capture import spool_place
+from contexta_client.launch import process_lives, read_endpoint
 
-from .channel import Connection, process_lives, read_endpoint
+from .channel import Connection
 from .daemon_start import DaemonStart
 from .follow import SpoolReader, session_folders
 from .session import SETTLE_TIMEOUT_S, Session

@@ -64,6 +64,8 @@ class Listing:
     def runs(self, request: query_pb2.ListRunsRequest) -> query_pb2.ListRunsResponse:
         """Raises ValidationError on a sort key, status, operator or time that does not exist."""
         where, values = _run_conditions(request)
+        if request.run_id:
+            where, values = ["r.id = ?"], [find_run(self._connection, request.run_id, request.attempt).id]
         if request.sort_by not in _SORT:
             raise _unknown("sort_by", request.sort_by, _SORT)
         clause = " WHERE " + " AND ".join(where) if where else ""

@@ -1,0 +1,210 @@
+"""Finding and starting the daemon of a workspace, and seeing what its spools hold. Used by queries and the command line.
+
+Imports grpc only inside functions: the training process may import this module without it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+
+from contexta._version import PROTOCOL_MAX, PROTOCOL_MIN
+from contexta.errors import NotFoundError, UnavailableError, VersionMismatchError
+from contexta_client.capture import spool_format as fmt
+from contexta_client.capture import spool_place
+from contexta_client.capture.sender_start import SenderStart, sender_environment
+
+START_TIMEOUT_S = 15.0
+HEALTH_TIMEOUT_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a daemon serves. `instance` differs for every daemon process."""
+
+    socket: str
+    token: str
+    instance: str
+    pid: int
+    version: str
+    protocol_min: int
+    protocol_max: int
+    log_file: str
+
+
+@dataclass(frozen=True, slots=True)
+class LocalWorker:
+    """One capturing process as its spool's header tells, without a daemon. Counts are records."""
+
+    session_id: str
+    pid: int
+    alive: bool
+    durable: int
+    dropped: int
+    waiting_bytes: int
+    trouble: str
+
+
+def read_endpoint(workspace: Path) -> Endpoint | None:
+    """Return what daemon.json and the token file say, or None when no daemon serves there."""
+    try:
+        found = json.loads((workspace / "daemon" / "daemon.json").read_bytes())
+        token = Path(found["token_file"]).read_text(encoding="ascii").strip()
+        return Endpoint(
+            socket=str(found["socket"]),
+            token=token,
+            instance=str(found["instance"]),
+            pid=int(found["pid"]),
+            version=str(found["version"]),
+            protocol_min=int(found["protocol_min"]),
+            protocol_max=int(found["protocol_max"]),
+            log_file=str(found["log_file"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def process_lives(pid: int) -> bool:
+    """Whether there is a process of this number."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def find_daemon(workspace: Path) -> Endpoint | None:
+    """Return the daemon that serves a workspace now, or None. Raises VersionMismatchError for one we cannot talk to."""
+    endpoint = read_endpoint(workspace)
+    if endpoint is None or not process_lives(endpoint.pid) or not is_serving(endpoint):
+        return None
+    if endpoint.protocol_max < PROTOCOL_MIN or endpoint.protocol_min > PROTOCOL_MAX:
+        raise VersionMismatchError(
+            f"The daemon of {workspace} (version {endpoint.version}) speaks protocol {endpoint.protocol_min} to "
+            f"{endpoint.protocol_max}, this program {PROTOCOL_MIN} to {PROTOCOL_MAX}. End it with "
+            f"`contexta daemon stop` of its own version, or use that version here.",
+            details={"version": endpoint.version},
+        )
+    return endpoint
+
+
+def is_serving(endpoint: Endpoint, timeout_s: float = HEALTH_TIMEOUT_S) -> bool:
+    """Ask the daemon's health service."""
+    import grpc
+    from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+    with grpc.insecure_channel(f"unix:{endpoint.socket}", options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
+        try:
+            reply = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=timeout_s)
+        except grpc.RpcError:
+            return False
+    return bool(reply.status == health_pb2.HealthCheckResponse.SERVING)
+
+
+def ensure_daemon(
+    workspace: Path, config: Mapping[str, Any] | None = None, *, timeout_s: float = START_TIMEOUT_S
+) -> Endpoint:
+    """Return the daemon of a workspace, started if there is none.
+
+    config: nested settings as of UnifiedConfig.to_dict(). Raises UnavailableError, which says where to look.
+    """
+    found = find_daemon(workspace)
+    if found is not None:
+        return found
+    deadline = monotonic() + timeout_s
+    process = start_daemon(workspace, config or {})
+    nap_s = 0.01
+    while monotonic() < deadline:
+        found = find_daemon(workspace)
+        if found is not None:
+            return found
+        if process.poll() not in (None, 0, 3):  # 3: another one was faster
+            break
+        sleep(nap_s)
+        nap_s = min(nap_s * 1.5, 0.1)
+    said = (process.stderr.read() if process.poll() is not None and process.stderr else b"").decode(errors="replace")
+    raise UnavailableError(
+        f"The daemon of {workspace} does not serve{': ' + said.strip() if said.strip() else ''}. "
+        f"Its log is {workspace / 'daemon' / 'daemon.log'}; `contexta daemon start --foreground` shows what it says.",
+        code="daemon_unavailable",
+    )
+
+
+def start_daemon(workspace: Path, config: Mapping[str, Any]) -> subprocess.Popen[bytes]:
+    """Start a daemon, which leaves this process's session. Returns the process that detaches it and ends at once."""
+    arguments = [sys.executable, "-P", "-m", "contexta_daemon", "--workspace", str(workspace)]
+    if config:
+        arguments += ["--config", json.dumps(config)]
+    return subprocess.Popen(
+        arguments,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        cwd="/",
+        env=sender_environment(),
+    )
+
+
+def ensure_sender(workspace: Path) -> bool:
+    """Start a sender when spools were left behind and none is at work. Returns whether any spool was found."""
+    waiting = bool(local_workers(workspace))
+    if waiting:
+        SenderStart(workspace, autostart=True).ensure(0)
+    return waiting
+
+
+def check_workspace(workspace: Path) -> None:
+    """Raise NotFoundError where nothing was ever captured, so that a question makes no folders."""
+    if not (workspace / "daemon").is_dir() and not (workspace / "records").is_dir() and not local_workers(workspace):
+        raise NotFoundError(
+            f"There is no Contexta workspace at {workspace}. Name it with --workspace (or `workspace=`), or capture "
+            f"something first.",
+            code="workspace_not_found",
+            details={"workspace": str(workspace)},
+        )
+
+
+def local_workers(workspace: Path) -> list[LocalWorker]:
+    """Return the capturing processes whose spools are on this machine, as their headers tell."""
+    found = []
+    for root in spool_place.candidate_roots(workspace):
+        try:
+            names = sorted(os.listdir(root))
+        except OSError:
+            continue
+        for name in names:
+            if len(name) == 32 and (worker := _local_worker(root / name)) is not None:
+                found.append(worker)
+    return found
+
+
+def _local_worker(folder: Path) -> LocalWorker | None:
+    try:
+        data = (folder / fmt.HEADER_NAME).read_bytes()
+    except OSError:
+        return None
+    if len(data) < fmt.HEADER_BYTES or not data.startswith(fmt.HEADER_MAGIC):
+        return None
+    words = memoryview(data)[: fmt.HEADER_BYTES].cast("Q")
+    length = int.from_bytes(data[fmt.TROUBLE_OFFSET : fmt.TROUBLE_OFFSET + 4], "little")
+    start = fmt.TROUBLE_OFFSET + 4
+    pid = fmt.HEADER_PREFIX.unpack_from(data)[4]
+    return LocalWorker(
+        session_id=folder.name,
+        pid=pid,
+        alive=pid > 0 and process_lives(pid),
+        durable=words[fmt.DURABLE_ITEMS],
+        dropped=sum(words[word] for word in range(fmt.DROPPED_METRICS, fmt.DROPPED_LARGE_ENTRIES + 1)),
+        waiting_bytes=max(0, words[fmt.CREATED_BYTES] - words[fmt.RELEASED_BYTES]),
+        trouble=data[start : start + min(length, fmt.TROUBLE_BYTES - 4)].decode("utf-8", "replace"),
+    )
