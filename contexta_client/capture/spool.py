@@ -66,13 +66,31 @@ class Spool:
         self._disk_retry_ns = 0
         self._names = count()
         self.path.mkdir(mode=0o700)
+        self._lock_file = -1
         try:
-            self._file = self._make_header()
+            self._lock_file = self._take_lock()
+            self._make_header()
         except BaseException:
+            self.release()
+            (self.path / fmt.LOCK_NAME).unlink(missing_ok=True)
             self.path.rmdir()
             raise
 
-    def _make_header(self) -> int:
+    def _take_lock(self) -> int:
+        """A POSIX record lock: no child inherits it, and the kernel frees it when this process is gone.
+
+        It is also freed when this process closes any descriptor of the file, so the lock has a file of its own, which
+        nobody here has a reason to open: the header may be read by anyone.
+        """
+        file = os.open(self.path / fmt.LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BaseException:
+            os.close(file)
+            raise
+        return file
+
+    def _make_header(self) -> None:
         temporary = self.path / ".header"
         file = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         try:
@@ -80,8 +98,6 @@ class Spool:
                 fmt.HEADER_MAGIC, fmt.VERSION, fmt.HEADER_BYTES, self.session_id, os.getpid()
             )
             os.write(file, prefix.ljust(fmt.HEADER_BYTES, b"\0"))
-            # A POSIX record lock: no child inherits it, and the kernel frees it when this process is gone.
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             mapped = memoryview(mmap.mmap(file, fmt.HEADER_BYTES, flags=mmap.MAP_SHARED))
             self.words = mapped.cast("Q")
             self._trouble = mapped[fmt.TROUBLE_OFFSET : fmt.TROUBLE_OFFSET + fmt.TROUBLE_BYTES]
@@ -91,10 +107,10 @@ class Spool:
             self._identity = found.st_dev, found.st_ino
             temporary.rename(self.path / fmt.HEADER_NAME)
         except BaseException:
-            os.close(file)
             temporary.unlink(missing_ok=True)
             raise
-        return file
+        finally:
+            os.close(file)
 
     def exists(self) -> bool:
         """Whether the spool is still where it was made."""
@@ -150,8 +166,8 @@ class Spool:
 
     def release(self) -> None:
         """Free the lock and the header; its last words stay readable."""
-        if self._file >= 0:
-            file, self._file = self._file, -1
+        if self._lock_file >= 0:
+            file, self._lock_file = self._lock_file, -1
             self.words = memoryview(bytearray(self.words)).cast("Q")
             self._trouble = memoryview(bytes(self._trouble))
             os.close(file)

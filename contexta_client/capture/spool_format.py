@@ -3,6 +3,7 @@
 A spool is one folder, owned by one capturing process:
 
     header              one page: who writes, how far the sender is, what was dropped
+    lock                locked by the owner for as long as it lives
     rows-<n>            blocks of single metrics, as columns
     group<g>-<n>        blocks of `log()` rows, one series of blocks for each recurring set of keys
     journal-<n>         blocks of length-prefixed frames, each one serialized contexta.v1.Entry
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 
 VERSION = 1
 HEADER_NAME = "header"
+LOCK_NAME = "lock"  # empty; its owner holds a POSIX record lock on it for its life, and nobody else may open it there
 
 # --- header ---------------------------------------------------------------------------------------------------------
 # Every counter is one aligned 64-bit word with one writer, so that the other side can read it at any time.

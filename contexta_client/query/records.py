@@ -104,4 +104,8 @@ def observation(record: query_pb2.Record) -> ObservationRecord:
         unit=record.unit or None,
         step=record.step if record.HasField("step") else None,
         rank=record.rank if record.HasField("rank") else None,
+        operation_id=record.operation_id or None,
+        deployment_id=record.deployment_id or None,
+        attempt=record.attempt,
+        recorded_at=record.recorded_at or None,
     )

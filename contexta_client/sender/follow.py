@@ -95,28 +95,37 @@ class SpoolReader:
         self.home = next((f for f in folders if (f / fmt.HEADER_NAME).is_file()), None)
         if self.home is None:
             raise FileNotFoundError(f"no header in {folders}")
-        self._file = os.open(self.home / fmt.HEADER_NAME, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        file = os.open(self.home / fmt.HEADER_NAME, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
-            self._header = mmap.mmap(self._file, fmt.HEADER_BYTES)
+            self._header = mmap.mmap(file, fmt.HEADER_BYTES)
             magic, version, size, own, self.pid = fmt.HEADER_PREFIX.unpack_from(self._header)
             if magic != fmt.HEADER_MAGIC or version != fmt.VERSION or size != fmt.HEADER_BYTES or own != session_id:
                 raise ValueError(f"{self.home} holds no spool of version {fmt.VERSION}")
-        except BaseException:
-            os.close(self._file)
-            raise
+        finally:
+            os.close(file)
+        self._lock_file = self._open_lock()
         self.words: Words = np.frombuffer(self._header, "<u8")
         self._blocks: dict[tuple[int, int], Block] = {}  # (kind, group) -> the one being read
         self._names: dict[tuple[int, int], dict[int, Path]] = {}
         self._before: dict[int, tuple[int, int]] = {}
         self.unreadable = 0
 
+    def _open_lock(self) -> int:
+        assert self.home is not None
+        try:
+            return os.open(self.home / fmt.LOCK_NAME, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except FileNotFoundError:  # blocks that outlived their memory: there is no writer
+            return -1
+
     def writer_is_gone(self) -> bool:
         """Whether the kernel has freed the owner's lock."""
+        if self._lock_file < 0:
+            return True
         try:
-            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.lockf(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             return False
-        fcntl.lockf(self._file, fcntl.LOCK_UN)
+        fcntl.lockf(self._lock_file, fcntl.LOCK_UN)
         return True
 
     def set_trouble(self, text: str) -> None:
@@ -131,7 +140,8 @@ class SpoolReader:
             self._header.close()
         except BufferError:  # somebody still looks; it goes with the last look
             pass
-        os.close(self._file)
+        if self._lock_file >= 0:
+            os.close(self._lock_file)
 
     # --- blocks ---
 

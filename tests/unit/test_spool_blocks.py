@@ -64,9 +64,11 @@ def test_the_lock_of_a_spool_is_held_as_long_as_its_process_lives(tmp_path: Path
     )
 
     def state() -> str:
-        arguments = [sys.executable, "-c", try_it, str(spool.path / "header")]
+        arguments = [sys.executable, "-c", try_it, str(spool.path / "lock")]
         return subprocess.run(arguments, capture_output=True, text=True, check=True).stdout.strip()
 
+    assert state() == "held"
+    (spool.path / "header").read_bytes()  # closing any descriptor of a locked file would free its lock
     assert state() == "held"
     block = spool.make_block(fmt.BlockHeader(kind=fmt.JOURNAL, group=0, values=0, number=0, capacity=4096))
     block.publish()
