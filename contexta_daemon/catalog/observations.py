@@ -49,7 +49,7 @@ class Observation:
     def envelope(self) -> dict[str, Any]:
         """Return the fields of RecordEnvelope."""
         return envelope(self.record_ref, self.record_type, format_ns(self.time_ns), self.session, self.scope) | (
-            {"correlation_refs": {"trace_id": self.trace_id, "session_id": self.session.session_id.hex()}}
+            {"correlation_refs": {"trace_id": self.trace_id}}
             if self.trace_id
             else {}
         )
@@ -75,7 +75,6 @@ def envelope(ref: str, record_type: str, at: str, session: Session, scope: Scope
         "batch_execution_ref": scope.batch_ref,
         "sample_observation_ref": scope.sample_ref,
         "operation_context_ref": scope.operation_ref,
-        "correlation_refs": {"session_id": session.session_id.hex()},
         "completeness_marker": "partial" if degraded else "complete",
         "degradation_marker": "capture_gap" if degraded else "none",
         "rank": session.rank,

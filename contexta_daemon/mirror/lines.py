@@ -42,10 +42,9 @@ from .files import ARTIFACT, RECORD
 
 SINK_NAME = "local-jsonl"
 _REMEMBERED_TEMPLATES = 20_000
-CHUNK_ITEMS = 8_192  # turned to text together: about 6 MB
+CHUNK_ITEMS = 1_024  # turned to text together: as much as the processor's cache holds
 # Stand-ins for what differs from line to line. Random, so that no text of a user can be one.
-_TIME, _REF, _VALUE = (secrets.token_hex(16) for _ in range(3))
-_MARKS = {json.dumps(mark): mark for mark in (_TIME, _REF, _VALUE)}
+_TIME, _REF, _VALUE, _CUT = (secrets.token_hex(16) for _ in range(4))
 
 
 Text = tuple[str, bytes]  # (one of RECORD and ARTIFACT, whole lines)
@@ -132,18 +131,31 @@ class LineWriter:
         if not len(place):
             return RECORD, b""
         steps, has_step = decode_step(step)
-        variants = [text for t in templates for text in (("", "") if t is None else (t.without_step, t.with_step))]
-        of_row = map(variants.__getitem__, (place * 2 + has_step).tolist())
-        times = b"".join(format_ns_array(time_ns)).decode()
-        stamps = [times[at : at + 27] for at in range(0, len(times), 27)]
-        texts = _value_texts(value)
+        numbers = " ".join([f"{number:x}" for number in sequence.tolist()]).encode().split(b" ")
+        times, step_texts = format_ns_array(time_ns), msgspec.json.encode(steps.tolist())[1:-1].split(b",")
+        value_texts = _value_texts(value)
         for index, template in enumerate(templates):
             if template is not None and template.value_type != "float64":
                 for row in np.flatnonzero(place == index).tolist():
-                    texts[row] = _exact_text(float(value[row]), template.value_type)
-        numbers = sequence.tolist()
-        rows = zip(stamps, numbers, numbers, stamps, stamps, texts, steps.tolist(), strict=True)
-        return RECORD, "".join(map(str.__mod__, of_row, rows)).encode()
+                    value_texts[row] = _exact_text(float(value[row]), template.value_type)
+        if not has_step.all():
+            for row in np.flatnonzero(~has_step).tolist():
+                step_texts[row] = b""
+        # Each line is its template's pieces with the row's texts between them; all are joined in one go.
+        variants = _variants(templates)
+        of_row = (place * 2 + has_step).tolist()
+        one = variants[of_row[0]] if of_row.count(of_row[0]) == len(of_row) else None
+        between = (times, numbers, numbers, times, times, value_texts, step_texts)
+        parts: list[bytes] = [b""] * (len(of_row) * _COLUMNS)
+        for column in range(_PIECES):
+            if one is not None:
+                parts[2 * column :: _COLUMNS] = [one[column]] * len(of_row)
+            else:
+                of_variant = [pieces[column] for pieces in variants]
+                parts[2 * column :: _COLUMNS] = map(of_variant.__getitem__, of_row)
+        for column, texts in enumerate(between):
+            parts[2 * column + 1 :: _COLUMNS] = texts
+        return RECORD, b"".join(parts)
 
     def _template(self, session: Session, scope_id: int, key_id: int) -> _Template | None:
         known = self._templates.get((session.id, scope_id, key_id))
@@ -185,9 +197,12 @@ class LineWriter:
             self.skipped += 1
             return
         template = _make_template(session, scope, key)
-        at, step = format_ns(entry.time_ns), metric.step - (metric.step > 0)
-        text = template.with_step if metric.step else template.without_step
-        lines.append((RECORD, (text % (at, sequence, sequence, at, at, metric.value, step)).encode()))
+        pieces = template.with_step if metric.step else template.without_step
+        at, number = format_ns(entry.time_ns).encode(), b"%x" % sequence
+        step = b"%d" % (metric.step - (metric.step > 0)) if metric.step else b""
+        between = (at, number, number, at, at, metric.value.encode(), step, b"")
+        text = b"".join(part for pair in zip(pieces, between, strict=True) for part in pair)
+        lines.append((RECORD, text))
 
     def _artifact(self, session: Session, ref: str, time_ns: int, lines: list[Text]) -> None:
         row = self._connection.execute(
@@ -202,17 +217,29 @@ class LineWriter:
         lines.append((ARTIFACT, _line(time_ns, "ARTIFACT", "ArtifactManifest", ref, artifact_payload(row))))
 
 
+_PIECES = 8
+_COLUMNS = 2 * _PIECES - 1
+_AFTER_STEP = b"}}}\n"
+
+
 @dataclass(frozen=True, slots=True)
 class _Template:
-    """Formats of (captured_at, sequence, sequence, recorded_at, observed_at, value, step)."""
+    """What stands before captured_at, the sequence (twice), recorded_at, observed_at, the value and the step, and what
+    stands behind; the step's own text is empty where there is none."""
 
-    with_step: str
-    without_step: str
+    without_step: tuple[bytes, ...]
+    with_step: tuple[bytes, ...]
     value_type: str
 
 
+def _variants(templates: list[_Template | None]) -> list[tuple[bytes, ...]]:
+    """Pieces of each template without and with a step, in turn; those of none are never used."""
+    none = ((b"",) * _PIECES,) * 2
+    return [pieces for t in templates for pieces in (none if t is None else (t.without_step, t.with_step))]
+
+
 def _make_template(session: Session, scope: Scope, key: Key) -> _Template:
-    """Write the line with stand-ins once, then turn it into a format.
+    """Write the line with stand-ins once, and cut it there.
 
     The reference comes twice, in payload_ref and in the envelope, with the sequence as its hexadecimal end.
     """
@@ -226,27 +253,32 @@ def _make_template(session: Session, scope: Scope, key: Key) -> _Template:
         "payload_ref": _REF,
         "payload": {"envelope": fields, "payload": payload},
     }
-    text = json.dumps(line, ensure_ascii=False, separators=(",", ":")).replace("%", "%%")
-    ref = record_ref(session, scope, "metric", 0).removesuffix("0").replace("%", "%%")
-    for quoted, mark in _MARKS.items():
-        text = text.replace(quoted, {_TIME: '"%s"', _REF: f'"{ref}%x"', _VALUE: "%s"}[mark])
-    return _Template(text.removesuffix("}}}") + ',"step":%d}}}\n', text + "%.0s\n", key.value_type)
+    text = strict_json(line) + "\n"
+    ref = record_ref(session, scope, "metric", 0).removesuffix("0")
+    for mark, shown in ((_TIME, f'"{_CUT}"'), (_REF, f'"{ref}{_CUT}"'), (_VALUE, _CUT)):
+        text = text.replace(json.dumps(mark), shown)
+    parts = tuple(text.encode().split(_CUT.encode()))
+    assert len(parts) == _PIECES - 1, text
+    tail = parts[-1].removesuffix(_AFTER_STEP)
+    return _Template(
+        (*parts[:-1], tail, _AFTER_STEP), (*parts[:-1], tail + b',"step":', _AFTER_STEP), key.value_type
+    )
 
 
-def _value_texts(value: npt.NDArray[np.float64]) -> list[str]:
+def _value_texts(value: npt.NDArray[np.float64]) -> list[bytes]:
     """JSON of each value, the shortest that reads back bit-exact; NaN and infinities as texts."""
-    texts = msgspec.json.encode(value.tolist())[1:-1].decode().split(",")
+    texts = msgspec.json.encode(value.tolist())[1:-1].split(b",")
     for row in np.flatnonzero(~np.isfinite(value)).tolist():
-        texts[row] = f'"{_non_finite(float(value[row]))}"'
+        texts[row] = f'"{_non_finite(float(value[row]))}"'.encode()
     return texts
 
 
-def _exact_text(value: float, value_type: str) -> str:
+def _exact_text(value: float, value_type: str) -> bytes:
     if not math.isfinite(value):
-        return f'"{_non_finite(value)}"'
+        return f'"{_non_finite(value)}"'.encode()
     if value_type == "bool" and value in (0.0, 1.0):
-        return "true" if value else "false"
-    return str(int(value)) if value_type == "int64" and value.is_integer() else repr(value)
+        return b"true" if value else b"false"
+    return b"%d" % int(value) if value_type == "int64" and value.is_integer() else repr(value).encode()
 
 
 def _non_finite(value: float) -> str:

@@ -92,7 +92,6 @@ def test_a_metric_line_has_everything_that_the_data_model_names(bench):
                 "stage_execution_ref": "stage:p.r.train",
                 "batch_execution_ref": "batch:p.r.train.b",
                 "sample_observation_ref": "sample:p.r.train.b.s",
-                "correlation_refs": {"session_id": "01" * 16},
                 "completeness_marker": "complete",
                 "degradation_marker": "none",
                 "rank": 3,
@@ -182,6 +181,7 @@ def test_events_spans_degraded_and_what_follows_from_losses_have_lines(bench):
     assert lines[0]["payload"]["payload"]["attributes"] == {"v": "NaN", "tags": {"t": 1}}
     assert [line["payload"]["payload"]["issue_key"] for line in lines[2:]] == ["k", "records-dropped", "worker-lost"]
     assert {line["payload"]["envelope"]["run_ref"] for line in lines} == {"run:p.r"}
+    assert lines[1]["payload"]["envelope"]["correlation_refs"] == {"trace_id": "b"}
 
 
 def test_an_artifact_has_its_line_once_its_hash_is_known(bench):
