@@ -127,13 +127,14 @@ def _environment(recorder: Recorder) -> dict[str, str]:
         return {}
 
 
-def write_config(config: UnifiedConfig, root: Path) -> None:
+def write_config(config: UnifiedConfig, workspace: Path) -> None:
     """Leave the settings of sender and daemon where the sender finds them. Never raises."""
     from contexta.contract.json_text import dumps
 
     text = dumps(config.to_dict()).encode()
-    path = root / spool_place.CONFIG_NAME
     with suppress(OSError):
+        root = spool_place.make_control_root(workspace)
+        path = root / spool_place.CONFIG_NAME
         if path.is_file() and path.read_bytes() == text:
             return
         temporary = root / f".{spool_place.CONFIG_NAME}.{os.getpid()}"

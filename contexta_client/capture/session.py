@@ -260,7 +260,7 @@ class Recorder:
                      f"or set {spool_place.BASE_VARIABLE} to a folder of yours on a local disk")  # fmt: skip
             return
         worker = self.worker
-        scope_opening.write_config(self.config, stream.spool.path.parent)
+        scope_opening.write_config(self.config, self.workspace)
         fields = {
             "host": os.uname().nodename,
             "pid": os.getpid(),

@@ -56,6 +56,13 @@ def control_root(workspace: str | os.PathLike[str]) -> Path:
     return next(_places(workspace))[1]
 
 
+def make_control_root(workspace: str | os.PathLike[str]) -> Path:
+    """Make the control root if need be, and return it. Raises OSError when it cannot be trusted."""
+    base, root = next(_places(workspace))
+    make_root(base, root, workspace)
+    return root
+
+
 def _places(workspace: str | os.PathLike[str]) -> Iterator[tuple[Path, Path]]:
     end = Path(f"contexta-{os.getuid()}", workspace_hash(workspace))
     for base in candidate_bases(workspace):

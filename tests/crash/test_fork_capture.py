@@ -1,4 +1,4 @@
-"""Forks beside capturing threads: no hang, and every returned call is there exactly once, in its own process's spool."""
+"""Forks beside capturing threads: no hang; every returned call is there exactly once, in its own process's spool."""
 
 from __future__ import annotations
 

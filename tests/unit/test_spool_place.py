@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 import pytest
+from capturing import Capturing
 
 from contexta_client.capture import spool_place
 
@@ -56,6 +58,21 @@ def test_a_base_without_room_is_passed_over_and_the_roomiest_taken_when_none_has
     assert spool_place.choose_root(tmp_path, 100).is_relative_to(bases[1])
     assert spool_place.choose_root(tmp_path, 2000).is_relative_to(bases[2])
     assert spool_place.choose_root(tmp_path, 10**6).is_relative_to(bases[2])
+
+
+def test_the_settings_lie_where_the_sender_looks_even_when_the_spool_lies_elsewhere(
+    capturing: Capturing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bases = [tmp_path / "first", tmp_path / "second"]
+    monkeypatch.setattr(spool_place, "candidate_bases", lambda workspace: iter(bases))
+    monkeypatch.setattr(spool_place, "free_bytes", lambda folder: 10**12 * folder.is_relative_to(bases[1]))
+    recorder = capturing.recorder()
+    recorder.run("x")
+    assert recorder.stream().spool.path.is_relative_to(bases[1])
+    settings = spool_place.control_root(capturing.workspace) / spool_place.CONFIG_NAME
+    assert settings.is_relative_to(bases[0])
+    assert json.loads(settings.read_text())["project_name"] == "Demo"
+    assert settings.stat().st_mode & 0o777 == 0o600
 
 
 def test_a_link_in_place_of_the_folder_is_refused(base: Path, tmp_path: Path) -> None:
