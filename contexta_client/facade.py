@@ -204,7 +204,7 @@ class Contexta:
             from .query.records import RecordStore
 
             daemon = self.config.daemon
-            connection = Connection(self.recorder.workspace, self.config.to_dict(), autostart=daemon.autostart)
+            connection = Connection(self.recorder.workspace, self.config.for_services(), autostart=daemon.autostart)
             self._questions, self._records = Questions(connection), RecordStore(connection)
         if self.recorder.session_id is not None:
             try:

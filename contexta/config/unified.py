@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,6 +36,15 @@ class UnifiedConfig(Section):
         Workspace paths that followed from the old `root_path` follow a new one.
         """
         return UnifiedConfig.from_dict(merge(self.to_dict(), checked_patch(patch)))
+
+    def for_services(self) -> dict[str, Any]:
+        """Return `to_dict()` with absolute workspace paths: what sender and daemon, who run elsewhere, are told."""
+        values = self.to_dict()
+        values["workspace"] = {
+            name: os.path.abspath(value) if name.endswith("_path") else value  # noqa: PTH100 - links stay as given
+            for name, value in values["workspace"].items()
+        }
+        return values
 
 
 SECTIONS: dict[str, type[Section]] = {

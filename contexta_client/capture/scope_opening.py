@@ -131,7 +131,7 @@ def write_config(config: UnifiedConfig, workspace: Path) -> None:
     """Leave the settings of sender and daemon where the sender finds them. Never raises."""
     from contexta.contract.json_text import dumps
 
-    text = dumps(config.to_dict()).encode()
+    text = dumps(config.for_services()).encode()
     with suppress(OSError):
         root = spool_place.make_control_root(workspace)
         path = root / spool_place.CONFIG_NAME
