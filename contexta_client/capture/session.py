@@ -17,8 +17,9 @@ from contexta.errors import DeadlineError, LifecycleError
 from . import delivery_wait, process_events, scope_life, scope_opening, spool_place
 from .current import Current
 from .distributed import find_worker
+from .innermost_calls import InnermostCalls
 from .notices import say, say_once
-from .scopes import BatchScope, DeploymentScope, OperationScope, RunScope, SampleScope, Scope, StageScope
+from .scopes import DeploymentScope, RunScope, Scope
 from .sender_start import SenderStart
 from .sink_feed import SinkFeed
 from .stream import Stream
@@ -32,7 +33,7 @@ LOOK_EVERY_NS = 1_000_000_000
 RETRY_S = 1.0  # after no spool could be made
 
 
-class Recorder:
+class Recorder(InnermostCalls):
     """Captures for one workspace and configuration. A session begins with the first scope, one in each process.
 
     Always: the stream belongs to this very process; after a fork the child begins its own with its first capture.
@@ -64,6 +65,7 @@ class Recorder:
         )
         self.artifact_waiter: Callable[[ArtifactManifest, float | None], ArtifactManifest] | None = None
         self.current = Current()
+        self._scope_here = self.current.variable.get
         self.lock = RLock()
         self.roots: dict[int, Scope] = {}  # open runs and deployments
         self.unkept = 0  # records for which there was not even a spool
@@ -123,87 +125,6 @@ class Recorder:
             environment_snapshot_ref=environment_snapshot_ref,
             metadata=metadata,
         )
-
-    def current_run(self) -> RunScope | None:
-        """Return the innermost open run of this thread or task."""
-        return self.current.nearest(RunScope)
-
-    def current_stage(self) -> StageScope | None:
-        """Return the innermost open stage of this thread or task."""
-        return self.current.nearest(StageScope)
-
-    def current_batch(self) -> BatchScope | None:
-        """Return the innermost open batch of this thread or task."""
-        return self.current.nearest(BatchScope)
-
-    def current_sample(self) -> SampleScope | None:
-        """Return the innermost open sample of this thread or task."""
-        return self.current.nearest(SampleScope)
-
-    def current_operation(self) -> OperationScope | None:
-        """Return the innermost open operation of this thread or task."""
-        return self.current.nearest(OperationScope)
-
-    def current_deployment(self) -> DeploymentScope | None:
-        """Return the innermost open deployment of this thread or task."""
-        return self.current.nearest(DeploymentScope)
-
-    def innermost(self) -> Scope:
-        """Return the scope that a capture call without one belongs to. Raises LifecycleError when there is none.
-
-        It is the innermost open one of this thread or task; in a thread that opened none, the only open run of the
-        process.
-        """
-        scope = self.current.innermost()
-        if scope is not None:
-            return scope
-        self.check_open()
-        roots = list(self.roots.values())
-        if len(roots) == 1:
-            return roots[0]
-        raise LifecycleError(
-            "There is no open run here. Write `with ctx.run('name') as run:` around it"
-            + (", or call the method on the run itself: several are open." if roots else "."),
-            details={"open": [root.ref for root in roots]},
-        )
-
-    # --- capture in the innermost scope; the signatures are those of Scope -------------------------------------------
-
-    def metric(self, key: str, value: Any, **options: Any) -> Any:
-        """Capture one number in the innermost open scope."""
-        return self.innermost().metric(key, value, **options)
-
-    def log(self, metrics: Mapping[str, Any], *, step: int | None = None) -> Any:
-        """Capture many numbers in the innermost open scope."""
-        return self.innermost().log(metrics, step=step)
-
-    def event(self, key: str, **options: Any) -> Any:
-        """Capture an event in the innermost open scope."""
-        return self.innermost().event(key, **options)
-
-    def span(self, name: str, **options: Any) -> Any:
-        """Capture a span in the innermost open scope."""
-        return self.innermost().span(name, **options)
-
-    def register_artifact(self, artifact_kind: str, path: str | os.PathLike[str], **options: Any) -> Any:
-        """Register a file in the innermost open scope."""
-        return self.innermost().register_artifact(artifact_kind, path, **options)
-
-    def emit_metrics(self, emissions: Sequence[Any]) -> Any:
-        """Capture a sequence of metrics in the innermost open scope."""
-        return self.innermost().emit_metrics(emissions)
-
-    def emit_events(self, emissions: Sequence[Any]) -> Any:
-        """Capture a sequence of events in the innermost open scope."""
-        return self.innermost().emit_events(emissions)
-
-    def emit_spans(self, emissions: Sequence[Any]) -> Any:
-        """Capture a sequence of spans in the innermost open scope."""
-        return self.innermost().emit_spans(emissions)
-
-    def register_artifacts(self, emissions: Sequence[Any]) -> Any:
-        """Register a sequence of files in the innermost open scope."""
-        return self.innermost().register_artifacts(emissions)
 
     def degraded(self, issue_key: str, summary: str, scope: Scope | None = None) -> None:
         """Record that something is missing or worse than it should be. Never raises."""
