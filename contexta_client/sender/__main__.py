@@ -10,6 +10,7 @@ import logging.handlers
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from contexta_client.capture import spool_place
 
@@ -40,7 +41,7 @@ def main() -> int:
 
     logging.getLogger("contexta.sender").info("sender %d begins for %s", os.getpid(), workspace)
     try:
-        Service(workspace, config).run()
+        Service(workspace, lambda: read_config(control)).run()
     except BaseException:
         logging.getLogger("contexta.sender").exception("the sender fails; the next capture starts another")
         raise
@@ -60,7 +61,7 @@ def detach() -> None:
     os.chdir("/")
 
 
-def read_config(control: Path) -> dict[str, dict[str, object]]:
+def read_config(control: Path) -> dict[str, Any]:
     """Return the settings that the client left; empty when there are none."""
     try:
         found = json.loads((control / spool_place.CONFIG_NAME).read_bytes())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from contexta._version import PROTOCOL_MAX
 from contexta.v1 import capture_pb2_grpc, status_pb2
@@ -40,8 +41,9 @@ def error_detail(error: grpc.RpcError) -> status_pb2.ErrorDetail:
     for key, value in error.trailing_metadata() or ():
         if key == "contexta-error-bin":
             try:
-                return status_pb2.ErrorDetail.FromString(value)
-            except Exception:
+                detail: status_pb2.ErrorDetail = status_pb2.ErrorDetail.FromString(value)
+            except DecodeError:
                 break
+            return detail
     return status_pb2.ErrorDetail()
 

@@ -7,7 +7,7 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,9 @@ FIRST_BACKOFF_S, LAST_BACKOFF_S = 3.0, 60.0  # a start takes half a second, on a
 class DaemonStart:
     """Starts `python -m contexta_daemon` for a workspace; `failures` counts starts after which none was serving."""
 
-    def __init__(self, workspace: Path, config: Mapping[str, Any]) -> None:
+    def __init__(self, workspace: Path, read_config: Callable[[], Mapping[str, Any]]) -> None:
         self.workspace = workspace
-        self.config = config
+        self._read_config = read_config
         self.failures = 0
         self._child: subprocess.Popen[bytes] | None = None
         self._next_s = 0.0
@@ -41,7 +41,8 @@ class DaemonStart:
         """Start a daemon if that is due; return what keeps one from serving, for people; empty: nothing known."""
         if self._child is not None and self._child.poll() is not None:
             self._child = None
-        if not self.config.get("daemon", {}).get("autostart", True):
+        config = self._read_config()
+        if not config.get("daemon", {}).get("autostart", True):
             return "no daemon runs and daemon.autostart is off; start one with `contexta daemon start`"
         if now < self._next_s:
             return self._trouble
@@ -51,7 +52,7 @@ class DaemonStart:
             self._backoff_s = min(2 * self._backoff_s, LAST_BACKOFF_S)
         self._next_s = now + self._backoff_s
         arguments = [sys.executable, "-P", "-m", "contexta_daemon", "--workspace", str(self.workspace)]
-        arguments += ["--config", json.dumps(self.config)]
+        arguments += ["--config", json.dumps(config)]
         try:
             self._child = subprocess.Popen(
                 arguments, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,

@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -62,6 +63,19 @@ class Rows:
         return len(self.time_ns) * (self.values or 1)
 
 
+class Slots(NamedTuple):
+    """The slots of a block as views into its memory. scope: the series of single metrics, the scope ids of groups."""
+
+    time_ns: npt.NDArray[np.int64]
+    step: npt.NDArray[np.int64]
+    scope: npt.NDArray[np.uint64]
+    value: npt.NDArray[np.float64]
+
+    def take(self, which: slice | npt.NDArray[np.bool_]) -> Slots:
+        """Return some of them."""
+        return Slots(self.time_ns[which], self.step[which], self.scope[which], self.value[which])
+
+
 class Block:
     """One mapped block file."""
 
@@ -73,16 +87,20 @@ class Block:
         if len(self.mapped) < self.header.file_bytes:
             raise ValueError(f"{path} has {len(self.mapped)} bytes and should have {self.header.file_bytes}")
 
-    def rows(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.uint64], npt.NDArray[np.float64]]:
-        """Return (time, step, scope or series, value) of all slots, as views."""
+    def slots(self) -> Slots:
+        """Return all slots, committed or not."""
         n, start = self.header.capacity, fmt.BLOCK_HEADER_BYTES
         if self.header.kind == fmt.ROWS:
-            column = lambda i, form: np.frombuffer(self.mapped, form, n, start + 8 * n * i)  # noqa: E731
-            return column(3, "<i8"), column(2, "<i8"), column(1, "<u8"), column(0, "<f8")
+            column = 8 * n
+            return Slots(
+                np.frombuffer(self.mapped, np.int64, n, start + 3 * column),
+                np.frombuffer(self.mapped, np.int64, n, start + 2 * column),
+                np.frombuffer(self.mapped, np.uint64, n, start + column),
+                np.frombuffer(self.mapped, np.float64, n, start),
+            )
         k = self.header.values
-        width = k + 3
-        whole = np.frombuffer(self.mapped, "<i8", n * width, start).reshape(n, width)
-        return whole[:, k + 2], whole[:, k], whole[:, k + 1].view("<u8"), whole[:, :k].view("<f8")
+        whole = np.frombuffer(self.mapped, np.int64, n * (k + 3), start).reshape(n, k + 3)
+        return Slots(whole[:, k + 2], whole[:, k], whole[:, k + 1].view(np.uint64), whole[:, :k].view(np.float64))
 
 
 class SpoolReader:
@@ -225,7 +243,7 @@ class SpoolReader:
         last = max(self._names[kind, group])
         path = self._names[kind, group][last]
         try:
-            times = Block(path).rows()[0].copy()  # the writer goes on meanwhile
+            times = Block(path).slots().time_ns.copy()  # the writer goes on meanwhile
         except (OSError, ValueError):
             return last, 0
         used = np.flatnonzero(times)
@@ -253,16 +271,15 @@ class SpoolReader:
         following = (number + 1, 0) if number < end[0] and stop == block.header.capacity else (number, stop)
         if stop <= index:
             return None, following, []
-        time_ns, step, scope, value = (column[index:stop] for column in block.rows())
+        slots = block.slots().take(slice(index, stop))
         holes: list[tuple[int, int, int]] = []
-        if not ((time_ns != 0) & (time_ns != fmt.VOID_TIME)).all():
-            time_ns = time_ns.copy()  # one look decides
+        if not ((slots.time_ns != 0) & (slots.time_ns != fmt.VOID_TIME)).all():
+            time_ns = slots.time_ns.copy()  # one look decides
             holes = [(group, number, index + int(i)) for i in np.flatnonzero(time_ns == 0)]
-            keep = (time_ns != 0) & (time_ns != fmt.VOID_TIME)
-            time_ns, step, scope, value = time_ns[keep], step[keep], scope[keep], value[keep]
-        if not len(time_ns):
+            slots = slots.take((time_ns != 0) & (time_ns != fmt.VOID_TIME))
+        if not len(slots.time_ns):
             return None, following, holes
-        return Rows(group, block.header.values if group else 0, time_ns, step, scope, value), following, holes
+        return Rows(group, block.header.values if group else 0, *slots), following, holes
 
     def take_holes(
         self, holes: Iterable[tuple[int, int, int]]
@@ -279,12 +296,12 @@ class SpoolReader:
             if block is None:
                 left.append((group, number, index))
                 continue
-            time_ns, step, scope, value = (column[index : index + 1] for column in block.rows())
-            state = int(time_ns[0])
+            slot = block.slots().take(slice(index, index + 1))
+            state = int(slot.time_ns[0])
             if state == 0:
                 left.append((group, number, index))
             elif state != fmt.VOID_TIME:
-                found.append(Rows(group, block.header.values if group else 0, time_ns, step, scope, value))
+                found.append(Rows(group, block.header.values if group else 0, *slot))
         return found, tuple(left)
 
     # --- journal ---

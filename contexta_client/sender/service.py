@@ -10,7 +10,7 @@ import os
 import select
 import shutil
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from time import monotonic, monotonic_ns
 from typing import Any
@@ -42,16 +42,17 @@ class Service:
     """Always: each session is followed by this process alone (it holds the lock), and what the daemon has not
     acknowledged stays in the spool."""
 
-    def __init__(self, workspace: Path, config: Mapping[str, Any]) -> None:
+    def __init__(self, workspace: Path, read_config: Callable[[], Mapping[str, Any]]) -> None:
+        """read_config: the settings that the clients left; they may change while this runs."""
         self.workspace = workspace
-        self.config = config
+        self.config = config = read_config()
         self.roots = spool_place.candidate_roots(workspace)
         self.control = self.roots[0]
         capture = config.get("capture", {})
         self.spill = Spill(workspace / "cache" / "spill", int(capture.get("spill_bytes", 4 << 30)))
         self.sessions: dict[bytes, Session] = {}
         self.connection: Connection | None = None
-        self.daemon = DaemonStart(workspace, config)
+        self.daemon = DaemonStart(workspace, read_config)
         self.trouble = ""
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._fifo = self._open_fifo()
@@ -181,6 +182,8 @@ class Service:
         if endpoint is None:
             if current is not None:
                 self._disconnect(now)
+            if not self.workspace.is_dir():
+                self._let_go()
             if self.sessions:
                 self.trouble = self.daemon.ensure(now)
             return
@@ -192,6 +195,19 @@ class Service:
                 session.pause_until = 0.0
             self.daemon.running()
             self.trouble = ""
+
+    def _let_go(self) -> None:
+        """The workspace was deleted: what dead processes left for it goes too. Living ones begin it anew."""
+        for session_id, session in list(self.sessions.items()):
+            if session.gone:
+                _log.warning("the workspace is gone, and with it what session %s left", session_id.hex())
+                self._remove(session_id, session)
+
+    def _remove(self, session_id: bytes, session: Session) -> None:
+        del self.sessions[session_id]
+        session.reader.close()
+        for folder in session.reader.folders:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _disconnect(self, now: float) -> None:
         assert self.connection is not None
@@ -265,11 +281,7 @@ class Service:
             session.final = "ending"
             return
         session.final = "closed"
-        del self.sessions[session_id]
-        folders = session.reader.folders
-        session.reader.close()
-        for folder in folders:
-            shutil.rmtree(folder, ignore_errors=True)
+        self._remove(session_id, session)
 
     def _report(self) -> None:
         if self.connection is None or (self._reporting is not None and not self._reporting.done()):

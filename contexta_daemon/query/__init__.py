@@ -2,7 +2,9 @@
 
 from .finding import find_run as find_run
 from .listing import Listing as Listing
+from .pages import PAGE_RECORDS as PAGE_RECORDS
+from .pages import Pages as Pages
+from .records import Cursor as Cursor
 from .records import RecordFilter as RecordFilter
-from .records import RecordReader as RecordReader
 from .series import read_series as read_series
 from .sessions import SessionsOfCatalog as SessionsOfCatalog

@@ -9,8 +9,8 @@ from typing import Any
 
 from contexta.errors import ValidationError
 from contexta.v1 import query_pb2
-from contexta_daemon.catalog.observations import binding_status
 from contexta_daemon.batches import format_ns, parse_instant
+from contexta_daemon.catalog.observations import binding_status
 from contexta_daemon.catalog.schema import BATCH, SAMPLE, STAGE, STATES
 
 from .finding import find_run

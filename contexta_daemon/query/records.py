@@ -7,15 +7,15 @@ import sqlite3
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from contexta.contract.json_text import dumps
 from contexta.errors import ValidationError
 from contexta.v1 import capture_pb2, query_pb2
 from contexta_daemon.batches import BadBatchError, decode, decode_step, format_ns, parse_instant
-from contexta_daemon.catalog import Key, Names, Scope, Session
+from contexta_daemon.catalog import BEGINNING, Key, Names, Scope, Session, component
 from contexta_daemon.catalog.observations import (
     PRODUCER,
     SCHEMA_VERSION,
@@ -23,12 +23,14 @@ from contexta_daemon.catalog.observations import (
     Observer,
     metric_payload,
     record_ref,
+    whole_number,
 )
-from contexta_daemon.catalog.schema import KIND_OF_RECORD
+from contexta_daemon.catalog.schema import HAS_STORED, KIND_OF_RECORD
 from contexta_daemon.log import LoggedBatch, Position
 
 from .finding import find_run
 
+_ROWS_AT_ONCE = 1_024
 _CURSOR = struct.Struct("<QQI")  # segment, offset, item
 
 
@@ -36,7 +38,7 @@ _CURSOR = struct.Struct("<QQI")  # segment, offset, item
 class Cursor:
     """Behind which item of which batch to go on."""
 
-    position: Position = Position(0, 0)
+    position: Position = BEGINNING
     item: int = 0
 
     def pack(self) -> bytes:
@@ -64,7 +66,7 @@ class RecordFilter:
     sample_id: str = ""
     record_type: str = ""
     key: str = ""
-    project_name: str = ""
+    projects: frozenset[str] = frozenset()  # components of references; empty: any
     from_ns: int = -(1 << 63)
     until_ns: int = (1 << 63) - 1
 
@@ -84,10 +86,15 @@ class RecordFilter:
             sample_id=asked.sample_id,
             record_type=asked.record_type,
             key=asked.key,
-            project_name=asked.project_name,
+            projects=_projects(connection, asked.project_name),
             from_ns=_instant(asked.started_at, -(1 << 63)),
             until_ns=_instant(asked.ended_at, (1 << 63) - 1),
         )
+
+    @property
+    def kinds(self) -> int:
+        """Bits of batches.kinds, one of which a batch with such a record has."""
+        return HAS_STORED | (KIND_OF_RECORD[self.record_type] if self.record_type else sum(KIND_OF_RECORD.values()))
 
     def takes(self, record_type: str) -> bool:
         return self.record_type in ("", record_type)
@@ -98,10 +105,11 @@ class RecordFilter:
             return False
         if not self.run and self.newest_only and not newest:
             return False
-        if self.project_name and scope.project != self.project_name:
+        if self.projects and scope.project not in self.projects:
             return False
-        wanted = ((self.stage_id, scope.stage_ref), (self.batch_id, scope.batch_ref), (self.sample_id, scope.sample_ref))
-        return all(not asked or asked == found for asked, found in wanted)
+        asked = (self.stage_id, self.batch_id, self.sample_id)
+        found = (scope.stage_ref, scope.batch_ref, scope.sample_ref)
+        return all(not ref or ref == of_scope for ref, of_scope in zip(asked, found, strict=True))
 
 
 class RecordReader:
@@ -112,24 +120,6 @@ class RecordReader:
         self._wanted = wanted
         self._names = Names(connection)
         self._observer = Observer(connection, self._names)
-
-    def may_hold(self, position: Position) -> bool:
-        """Whether the catalog's index leaves it open that a batch holds records that match."""
-        wanted = self._wanted
-        row = self._connection.execute(
-            "SELECT kinds, session FROM batches WHERE segment = ? AND offset = ?", (position.segment, position.offset)
-        ).fetchone()
-        if row is None:
-            # A batch of definitions alone, or one whose only records follow from it (a vanished worker, a drop).
-            return wanted.takes("degraded")
-        if wanted.record_type and wanted.record_type != "degraded" and not row[0] & KIND_OF_RECORD[wanted.record_type]:
-            return False
-        if not wanted.run:
-            return True
-        joined = self._connection.execute(
-            "SELECT 1 FROM run_sessions WHERE run = ? AND session = ?", (wanted.run, row[1])
-        ).fetchone()
-        return joined is not None or bool(row[0] & 16)
 
     def read(self, logged: LoggedBatch, *, behind: int = 0) -> Iterator[tuple[int, query_pb2.Record]]:
         """Yield (item behind which to go on, record) of a batch that the catalog has applied."""
@@ -162,25 +152,34 @@ class RecordReader:
             )  # fmt: skip
 
     def _metrics(
-        self, session: Session, series: Any, value: Any, step: Any, time_ns: Any, first_item: int, first: int, behind: int
+        self,
+        session: Session,
+        series: npt.NDArray[np.uint64],
+        value: npt.NDArray[np.float64],
+        step: npt.NDArray[np.int64],
+        time_ns: npt.NDArray[np.int64],
+        first_item: int,
+        first: int,
+        behind: int,
     ) -> Iterator[tuple[int, query_pb2.Record]]:
-        templates: dict[int, tuple[Scope, Key] | None] = {}
+        wanted = self._wanted
+        matching: dict[int, tuple[Scope, Key]] = {}
         for each in np.unique(series).tolist():
             scope, key = self._names.scope(session.id, each >> 32), self._names.key(session.id, each & 0xFFFF_FFFF)
-            fits = scope is not None and key is not None and self._fits(scope) and self._wanted.key in ("", key.key)
-            templates[each] = (scope, key) if fits and scope is not None and key is not None else None
-        steps, has_step = decode_step(step)
-        wanted = self._wanted
-        rows = zip(
-            range(first_item, first_item + len(value)), series.tolist(), value.tolist(), steps.tolist(),
-            has_step.tolist(), time_ns.tolist(), strict=True,
-        )  # fmt: skip
-        for item, each, number, at_step, has, at_ns in rows:
-            found = templates[each]
-            if found is None or item < behind or not wanted.from_ns <= at_ns < wanted.until_ns:
-                continue
-            scope, key = found
-            yield item + 1, _metric(session, scope, key, number, at_step if has else None, at_ns, first + item)
+            if scope is not None and key is not None and wanted.key in ("", key.key) and self._fits(scope):
+                matching[each] = scope, key
+        keep = np.isin(series, np.fromiter(matching, dtype=np.uint64, count=len(matching)))
+        keep &= (time_ns >= wanted.from_ns) & (time_ns < wanted.until_ns)
+        keep[: max(0, behind - first_item)] = False
+        places = np.flatnonzero(keep)
+        for start in range(0, len(places), _ROWS_AT_ONCE):  # a page may be all that is wanted
+            part = places[start : start + _ROWS_AT_ONCE]
+            steps, has_step = decode_step(step[part])
+            columns = (part, series[part], value[part], steps, has_step, time_ns[part])
+            for place, each, number, at_step, has, at_ns in zip(*(c.tolist() for c in columns), strict=True):
+                scope, key = matching[each]
+                item = first_item + place
+                yield item + 1, _metric(session, scope, key, number, at_step if has else None, at_ns, first + item)
 
     def _entry(self, session: Session, entry: capture_pb2.Entry, sequence: int) -> query_pb2.Record | None:
         wanted = self._wanted
@@ -196,8 +195,11 @@ class RecordReader:
                 return None
             if wanted.key not in ("", key.key):
                 return None
+            value = whole_number(metric.value)
+            if value is None:
+                return None
             step = metric.step - (metric.step > 0) if metric.step else None
-            return _metric(session, scope, key, int(metric.value, 0), step, entry.time_ns, sequence)
+            return _metric(session, scope, key, value, step, entry.time_ns, sequence)
         seen = self._observer.observe(session, entry, sequence)
         if seen is None or not wanted.takes(seen.record_type) or wanted.key not in ("", seen.key):
             return None
@@ -214,7 +216,7 @@ class RecordReader:
             return None
         run_ref = envelope.get("run_ref", "")
         scope = Scope(
-            kind=0, run=self._run_id(run_ref), target=0, inherited=False, project=run_ref.partition(":")[2].split(".")[0],
+            kind=0, run=self._run_id(run_ref), target=0, inherited=False, project=component(run_ref),
             run_ref=run_ref, attempt=1, stage_ref=envelope.get("stage_execution_ref", ""),
             batch_ref=envelope.get("batch_execution_ref", ""), sample_ref=envelope.get("sample_observation_ref", ""),
             operation_ref=envelope.get("operation_context_ref", ""),
@@ -250,6 +252,14 @@ class RecordReader:
             "SELECT id FROM runs WHERE run_ref = ? AND newest = 1", (run_ref,)
         ).fetchone()
         return int(row[0]) if row else 0
+
+
+def _projects(connection: sqlite3.Connection, name: str) -> frozenset[str]:
+    """The components of references that a project's name, as given or as it stands in references, may mean."""
+    if not name:
+        return frozenset()
+    rows = connection.execute("SELECT substr(project_ref, 9) FROM projects WHERE name = ?", (name,))
+    return frozenset({name, *(row[0] for row in rows)})
 
 
 def _number(value: object) -> float | int:

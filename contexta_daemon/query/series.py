@@ -12,14 +12,15 @@ import numpy.typing as npt
 from contexta.errors import NotFoundError, ValidationError
 from contexta.interpretation.downsample import downsample
 from contexta.v1 import query_pb2
-from contexta_daemon.batches import DecodedBatch, decode, decode_step
-from contexta_daemon.catalog.ranges import holds_any
+from contexta_daemon.batches import BadBatchError, DecodedBatch, decode, decode_step
+from contexta_daemon.catalog.observations import whole_number
+from contexta_daemon.catalog.ranges import IdSet
 from contexta_daemon.catalog.schema import HAS_METRICS
 from contexta_daemon.log import Log, LogCorruptError, LogTruncatedError, Position
 
 from .finding import FoundRun, find_run
 
-MAX_REPLY_BYTES = 15 << 20  # gRPC's limit is 16 MiB
+MAX_REPLY_BYTES = 64 << 20  # what a channel takes is a little more
 BYTES_A_POINT = 8 + 1 + 8 + 8 + 4
 MAX_POINTS = MAX_REPLY_BYTES // BYTES_A_POINT
 
@@ -151,8 +152,9 @@ def _unit(connection: sqlite3.Connection, sources: Sequence[_Source]) -> str:
 def _read_source(connection: sqlite3.Connection, log: Log, source: _Source, points: _Points) -> None:
     if not source.scopes:
         return
+    wanted_keys, wanted_scopes = IdSet(source.keys), IdSet(source.scopes)
     groups = {
-        group_id: np.flatnonzero(np.isin(np.frombuffer(key_ids, "<u4"), list(source.keys)))
+        group_id: np.isin(np.frombuffer(key_ids, "<u4"), list(source.keys))
         for group_id, key_ids in connection.execute(
             "SELECT group_id, key_ids FROM session_groups WHERE session = ?", (source.session,)
         )
@@ -162,17 +164,17 @@ def _read_source(connection: sqlite3.Connection, log: Log, source: _Source, poin
         (source.session, HAS_METRICS),
     )
     for segment, offset, scopes, keys in rows:
-        if not holds_any(keys, source.keys) or not holds_any(scopes, source.scopes):
+        if not wanted_keys.in_ranges(keys) or not wanted_scopes.in_ranges(scopes):
             continue
         try:
             batch = decode(log.read_at(Position(segment, offset)))
-        except (LogCorruptError, LogTruncatedError):
+        except (LogCorruptError, LogTruncatedError, BadBatchError):
             continue  # counted by the log, shown by the status
         _take(batch, source, groups, points)
 
 
 def _take(
-    batch: DecodedBatch, source: _Source, groups: dict[int, npt.NDArray[np.intp]], points: _Points
+    batch: DecodedBatch, source: _Source, groups: dict[int, npt.NDArray[np.bool_]], points: _Points
 ) -> None:
     for columns in batch.columns:
         wanted = _mask(columns.series & np.uint64(0xFFFF_FFFF), source.keys)
@@ -182,26 +184,29 @@ def _take(
         elif wanted.any():
             points.add(columns.step[wanted], columns.value[wanted], columns.time_ns[wanted], source.rank)
     for rows in batch.rows:
-        places = groups.get(rows.group_id)
-        if places is None or not len(places):
+        of_group = groups.get(rows.group_id)
+        if of_group is None or len(of_group) != len(rows.value) or not of_group.any():
             continue
         wanted = _mask(rows.scope_id, source.scopes)
-        for place in places.tolist():
+        for place in np.flatnonzero(of_group).tolist():
             points.add(rows.step[wanted], rows.value[place][wanted], rows.time_ns[wanted], source.rank)
     for entry in batch.entries:
         if entry.HasField("wide_metric"):
             wide = entry.wide_metric
             if wide.key_id in source.keys and wide.scope_id in source.scopes:
-                points.wide[points.count] = str(int(wide.value, 0))
-                step, value = np.array([wide.step], dtype=np.int64), np.array([_as_float(wide.value)])
+                whole = whole_number(wide.value)
+                if whole is None:
+                    continue  # set aside by the catalog
+                points.wide[points.count] = str(whole)
+                step, value = np.array([wide.step], dtype=np.int64), np.array([_as_float(whole)])
                 points.add(step, value, np.array([entry.time_ns], dtype=np.int64), source.rank)
 
 
-def _as_float(text: str) -> float:
+def _as_float(whole: int) -> float:
     try:
-        return float(int(text, 0))
+        return float(whole)
     except OverflowError:
-        return float("-inf") if text.startswith("-") else float("inf")
+        return float("-inf") if whole < 0 else float("inf")
 
 
 def _mask(ids: npt.NDArray[np.uint64], wanted: frozenset[int]) -> npt.NDArray[np.bool_]:
@@ -231,7 +236,7 @@ def _reply(
             details={"points": points.count, "limit": MAX_POINTS},
         )
     if order is not None:
-        step, has_step, value, time_ns, rank = (each[order] for each in (step, has_step, value, time_ns, rank))
+        step, has_step, value, time_ns, rank = step[order], has_step[order], value[order], time_ns[order], rank[order]
     return query_pb2.GetStepSeriesResponse(
         run_id=run_ref,
         stage_id=stage,
@@ -250,7 +255,7 @@ def _order(
     step: npt.NDArray[np.int64], has_step: npt.NDArray[np.bool_], time_ns: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.intp] | None:
     """Return the order by (has a step, step, time); None when the points are in it already, as they mostly are."""
-    if has_step.all() and (np.diff(step) > 0).all():
+    if (has_step.all() and (np.diff(step) > 0).all()) or (not has_step.any() and (np.diff(time_ns) >= 0).all()):
         return None
     return np.lexsort((time_ns, step, has_step))
 
