@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -55,12 +54,12 @@ class Session:
         """Return the references of the runs that the session opened."""
         return [e.scope_opened.ref for e in self.of("scope_opened") if e.scope_opened.ref.startswith("run:")]
 
-    def dropped(self) -> Counter[str]:
-        """Return how many records the session says it dropped, by reason."""
-        total: Counter[str] = Counter()
-        for entry in self.of("dropped"):
-            total[entry.dropped.reason] += entry.dropped.count
-        return total
+    def dropped(self) -> dict[str, tuple[int, int]]:
+        """Return how many metrics and entries the session says it dropped, by reason."""
+        return {  # each tells the total so far: the last one counts
+            entry.dropped.reason: (entry.dropped.metrics_total, entry.dropped.entries_total)
+            for entry in self.of("dropped")
+        }
 
     def add(self, batch: LoggedBatch) -> None:
         """Take in a batch; the sequence must go on where it was."""
