@@ -15,7 +15,7 @@ from contexta.errors import ContextaError, DeadlineError, UnavailableError, erro
 from contexta.v1 import query_pb2_grpc, status_pb2, status_pb2_grpc
 from contexta_client import launch
 
-MAX_MESSAGE_BYTES = 16 << 20
+MAX_MESSAGE_BYTES = 72 << 20  # a series comes in one answer of at most 64 MiB
 DEADLINE_S = 60.0
 _STUBS: dict[str, Callable[[Any], Any]] = {"query": query_pb2_grpc.QueryStub, "status": status_pb2_grpc.StatusStub}
 

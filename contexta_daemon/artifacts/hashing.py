@@ -1,7 +1,7 @@
 """The hash of a file or folder, and whether it is still what was registered. Blocking; runs in threads.
 
-A file's hash is the SHA-256 of its bytes, which anyone can check with `sha256sum`. A folder's is the SHA-256 of one line
-for each file in it, sorted by path: `<hash> <size> <path relative to the folder>\\n` (docs/format/artifacts.md).
+A file's hash is the SHA-256 of its bytes, which anyone can check with `sha256sum`. A folder's is the SHA-256 of one
+line for each file in it, sorted by path: `<hash> <size> <path relative to the folder>\\n` (docs/format/artifacts.md).
 """
 
 from __future__ import annotations

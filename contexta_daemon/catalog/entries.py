@@ -13,6 +13,7 @@ from contexta_daemon.batches import format_ns
 
 from .models import store_model
 from .names import Names, Session
+from .observations import whole_number
 from .schema import HAS_DEGRADED, HAS_EVENTS, HAS_METRICS, HAS_SPANS, HAS_STORED
 from .scopes import STATE_OF_STATUS, Scopes, UnknownIdError
 from .tally import Tallies
@@ -134,10 +135,13 @@ class Entries:
 
     def _wide_metric(self, session: Session, metric: capture_pb2.WideMetric, time_ns: int) -> int:
         self._scopes.require(session, metric.scope_id)
+        whole = whole_number(metric.value)
+        if whole is None:
+            raise UnknownIdError(f"a wide metric's value is a decimal integer, not {metric.value[:40]!r}")
         try:
-            value = float(int(metric.value))
+            value = float(whole)
         except OverflowError:
-            value = float("-inf" if metric.value.startswith("-") else "inf")
+            value = float("-inf" if whole < 0 else "inf")
         self._tallies.add_single(session.id, metric.scope_id, metric.key_id, value, metric.step, time_ns)
         return 0
 

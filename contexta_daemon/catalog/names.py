@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .schema import BATCH, DEPLOYMENT, OPERATION, RUN, SAMPLE, STAGE
+from .schema import BATCH, DEPLOYMENT, OPERATION, SAMPLE, STAGE
 
 REMEMBERED_SCOPES = 50_000
 
@@ -183,6 +183,3 @@ def component(ref: str, index: int = 0) -> str:
     """Return one of the dot-joined components of a reference; "" when there is none."""
     parts = ref.partition(":")[2].split(".")
     return parts[index] if index < len(parts) else ""
-
-
-__all__ = ["BATCH", "DEPLOYMENT", "OPERATION", "RUN", "SAMPLE", "STAGE", "Key", "Names", "Scope", "Session", "component"]

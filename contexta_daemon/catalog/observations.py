@@ -24,6 +24,7 @@ PAYLOAD_TYPES = {
     "span": "TraceSpanRecord",
     "degraded": "DegradedRecord",
 }
+_MAX_DIGITS = 4_000  # CPython refuses to convert more than 4,300
 _NOWHERE = Scope(kind=0, run=0, target=0, inherited=False, project="unknown")
 
 
@@ -98,6 +99,14 @@ def metric_payload(key: Key, value: float | int | bool, step: int | None) -> dic
             "step": step,
         }
     )
+
+
+def whole_number(text: str) -> int | None:
+    """Return the integer of a WideMetric; None when it is not plain decimal digits, or absurdly many of them."""
+    digits = text.removeprefix("-")
+    if not (digits.isascii() and digits.isdigit()) or len(digits) > _MAX_DIGITS:
+        return None
+    return int(text)
 
 
 def present(fields: dict[str, Any]) -> dict[str, Any]:

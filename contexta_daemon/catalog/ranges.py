@@ -18,13 +18,22 @@ def pack_ids(ids: npt.NDArray[np.uint32]) -> bytes:
     return np.stack((firsts, lasts), axis=1).astype("<u4").tobytes()
 
 
+class IdSet:
+    """A set of ids to look for in many packed ones."""
+
+    def __init__(self, ids: Collection[int]) -> None:
+        self._ordered = np.sort(np.fromiter(ids, dtype=np.int64, count=len(ids)))
+        self._few = self._ordered.tolist() if len(ids) <= 8 else None
+
+    def in_ranges(self, packed: bytes) -> bool:
+        """Tell whether any of the ids lies in the packed ranges."""
+        bounds = np.frombuffer(packed, "<u4").reshape(-1, 2)
+        if self._few is not None and len(bounds) <= 4:
+            return any(first <= each <= last for first, last in bounds.tolist() for each in self._few)
+        below_first = np.searchsorted(self._ordered, bounds[:, 0])
+        return bool((below_first < np.searchsorted(self._ordered, bounds[:, 1], side="right")).any())
+
+
 def holds_any(packed: bytes, ids: Collection[int]) -> bool:
     """Tell whether any of `ids` lies in the packed ranges."""
-    if not packed or not ids:
-        return False
-    pairs = np.frombuffer(packed, "<u4").reshape(-1, 2).tolist()
-    if len(pairs) * len(ids) <= 64:
-        return any(first <= i <= last for first, last in pairs for i in ids)
-    ordered = np.sort(np.fromiter(ids, dtype=np.int64, count=len(ids)))
-    bounds = np.array(pairs, dtype=np.int64)
-    return bool((np.searchsorted(ordered, bounds[:, 0]) < np.searchsorted(ordered, bounds[:, 1], side="right")).any())
+    return IdSet(ids).in_ranges(packed)

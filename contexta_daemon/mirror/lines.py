@@ -35,6 +35,7 @@ from contexta_daemon.catalog.observations import (
     metric_payload,
     present,
     record_ref,
+    whole_number,
 )
 from contexta_daemon.log import LoggedBatch
 
@@ -193,14 +194,15 @@ class LineWriter:
     def _wide_metric(self, session: Session, entry: capture_pb2.Entry, sequence: int, lines: list[Text]) -> None:
         metric = entry.wide_metric
         scope, key = self._names.scope(session.id, metric.scope_id), self._names.key(session.id, metric.key_id)
-        if scope is None or key is None:
+        value = whole_number(metric.value)
+        if scope is None or key is None or value is None:
             self.skipped += 1
             return
         template = _make_template(session, scope, key)
         pieces = template.with_step if metric.step else template.without_step
         at, number = format_ns(entry.time_ns).encode(), b"%x" % sequence
         step = b"%d" % (metric.step - (metric.step > 0)) if metric.step else b""
-        between = (at, number, number, at, at, metric.value.encode(), step, b"")
+        between = (at, number, number, at, at, b"%d" % value, step, b"")
         text = b"".join(part for pair in zip(pieces, between, strict=True) for part in pair)
         lines.append((RECORD, text))
 

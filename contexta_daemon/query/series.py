@@ -86,7 +86,8 @@ def _stage(connection: sqlite3.Connection, run: FoundRun, stage_id: str, stage_n
         "SELECT ref FROM scopes WHERE run = ? AND kind = 2 AND (ref = ? OR name = ?)", (run.id, stage_id, stage_name)
     ).fetchone()
     if row is None:
-        names = [each[0] for each in connection.execute("SELECT name FROM scopes WHERE run = ? AND kind = 2", (run.id,))]
+        stages = connection.execute("SELECT name FROM scopes WHERE run = ? AND kind = 2", (run.id,))
+        names = [each[0] for each in stages]
         raise NotFoundError(
             f"{run.run_ref} has no stage {stage_id or stage_name!r}; it has {', '.join(names) or 'none'}."
         )

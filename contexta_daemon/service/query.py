@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+import sqlite3
+from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 from typing import Any, TypeVar
 
@@ -13,16 +14,13 @@ from contexta.errors import DeadlineError
 from contexta.v1 import query_pb2, query_pb2_grpc
 from contexta_daemon.catalog import Catalog
 from contexta_daemon.followers import Runner
-from contexta_daemon.log import Log
-from contexta_daemon.query import Listing, RecordFilter, RecordReader, read_series
-from contexta_daemon.query.records import Cursor
+from contexta_daemon.log import Log, Position
+from contexta_daemon.query import PAGE_RECORDS, Cursor, Listing, Pages, RecordFilter, read_series
 
 Answer = TypeVar("Answer")
 
 CATALOG_TIMEOUT_S = 30.0
 THREADS = 4
-PAGE_RECORDS = 1_000
-READ_BYTES = 4 << 20
 
 
 class QueryService(query_pb2_grpc.QueryServicer):
@@ -87,49 +85,49 @@ class QueryService(query_pb2_grpc.QueryServicer):
         return await anyio.to_thread.run_sync(read, limiter=self._threads)
 
     async def ScanRecords(self, request: Any, context: Any) -> AsyncIterator[query_pb2.RecordPage]:  # noqa: N802
+        start, end = Cursor.unpack(request.cursor), self._log.committed
         await self._caught_up()
         left = request.limit or None
-        async for page in self._pages(request.filter, Cursor.unpack(request.cursor), follow=False):
-            if left is not None:
-                if len(page.records) > left:
-                    del page.records[left:]
-                left -= len(page.records)
-            yield page
-            if left == 0:
-                return
-
-    async def Tail(self, request: Any, context: Any) -> AsyncIterator[query_pb2.RecordPage]:  # noqa: N802
-        await self._caught_up()
-        start = Cursor() if request.from_start else Cursor(self._log.committed)
-        async for page in self._pages(request.filter, start, follow=True):
-            yield page
-
-    async def _pages(
-        self, asked: query_pb2.RecordFilter, start: Cursor, *, follow: bool
-    ) -> AsyncIterator[query_pb2.RecordPage]:
-        """Pages at the caller's pace: the log is read on when the last page was taken."""
-        end = self._log.committed
-        connection = await anyio.to_thread.run_sync(self._catalog.connect, limiter=self._threads)
+        connection, pages = await self._open(request.filter, start)
         try:
-            wanted = await anyio.to_thread.run_sync(RecordFilter.of, connection, asked, limiter=self._threads)
-            reader = RecordReader(connection, wanted)
-            at = start
-            while True:
-                if at.position >= end and not at.item:
-                    if not follow:
-                        return
-                    if not await self._more(at):
-                        return
-                    end = self._runner.applied("catalog")
-                    continue
-                pages = _Pages(self._log, reader, at, end)
-                page = await anyio.to_thread.run_sync(pages.next, limiter=self._threads)
-                at = pages.at
+            while pages.at.position < end and left != 0:
+                page = await self._next(pages, end, PAGE_RECORDS if left is None else min(left, PAGE_RECORDS))
+                if left is not None:
+                    left -= len(page.records)
                 if page.records:
-                    page.cursor = at.pack()
                     yield page
         finally:
             connection.close()
+
+    async def Tail(self, request: Any, context: Any) -> AsyncIterator[query_pb2.RecordPage]:  # noqa: N802
+        start = Cursor() if request.from_start else Cursor(self._log.committed)
+        await self._caught_up()
+        connection, pages = await self._open(request.filter, start)
+        try:
+            while True:
+                end = self._runner.applied("catalog")
+                if pages.at.position < end:
+                    page = await self._next(pages, end, PAGE_RECORDS)
+                    if page.records:
+                        yield page  # waits until the caller takes it: the log is read at the caller's pace
+                elif not await self._more(pages.at):
+                    return
+        finally:
+            connection.close()
+
+    async def _open(self, asked: query_pb2.RecordFilter, start: Cursor) -> tuple[sqlite3.Connection, Pages]:
+        def look_up() -> tuple[sqlite3.Connection, Pages]:
+            connection = self._catalog.connect()
+            try:
+                return connection, Pages(self._log, connection, RecordFilter.of(connection, asked), start)
+            except BaseException:
+                connection.close()
+                raise
+
+        return await anyio.to_thread.run_sync(look_up, limiter=self._threads)
+
+    async def _next(self, pages: Pages, end: Position, limit: int) -> query_pb2.RecordPage:
+        return await anyio.to_thread.run_sync(lambda: pages.next(end, limit=limit), limiter=self._threads)
 
     async def _more(self, at: Cursor) -> bool:
         """Wait until the catalog has applied more than what was read; False when the daemon ends."""
@@ -146,36 +144,3 @@ class QueryService(query_pb2_grpc.QueryServicer):
             await self._runner.wait_moved("catalog", at.position)
             tasks.cancel_scope.cancel()
         return not ended
-
-
-class _Pages:
-    """Reads on from `at` until a page is full or a few megabytes of log were read."""
-
-    def __init__(self, log: Log, reader: RecordReader, at: Cursor, end: Any) -> None:
-        self._log = log
-        self._reader = reader
-        self._end = end
-        self.at = at
-
-    def next(self) -> query_pb2.RecordPage:
-        page = query_pb2.RecordPage()
-        read = 0
-        for logged in self._log.read(self.at.position, limit_bytes=READ_BYTES):
-            if logged.position >= self._end:
-                break
-            behind = self.at.item if logged.position == self.at.position else 0
-            if self._reader.may_hold(logged.position):
-                for item, record in self._records(logged, behind):
-                    page.records.append(record)
-                    if len(page.records) >= PAGE_RECORDS:
-                        self.at = Cursor(logged.position, item)
-                        return page
-            self.at = Cursor(logged.end)
-            read += len(logged.body)
-            if read >= READ_BYTES:
-                return page
-        self.at = Cursor(self._end)
-        return page
-
-    def _records(self, logged: Any, behind: int) -> Iterator[tuple[int, query_pb2.Record]]:
-        return self._reader.read(logged, behind=behind)
