@@ -11,7 +11,8 @@ from .stream import Stream
 FIRST_NAP_S = 0.0002
 LONGEST_NAP_S = 0.005
 LOOK_EVERY_S = 0.5  # at the sender's life, while waiting
-UNREACHABLE_S = 2.0  # no wait is longer when the daemon is known to be away
+UNREACHABLE_S = 1.5  # no wait at an end is longer when the daemon is known to be away
+AGAIN_S = 0.2  # nor is the next one, so that all of them together stay within 2 s
 
 FLUSH = fmt.FLUSH_REQUESTED, fmt.FLUSH_DONE
 SETTLE = fmt.SETTLE_REQUESTED, fmt.SETTLE_DONE
@@ -28,11 +29,17 @@ def request(stream: Stream, words: tuple[int, int]) -> int:
 
 
 def wait(
-    stream: Stream, words: tuple[int, int], ticket: int, sender: SenderStart, timeout_s: float | None, *, patient: bool
+    stream: Stream,
+    words: tuple[int, int],
+    ticket: int,
+    sender: SenderStart,
+    timeout_s: float | None,
+    *,
+    unreachable_s: float | None = None,
 ) -> bool:
     """Wait until a ticket is answered. Returns False when the time is over, or nobody will ever answer.
 
-    patient: wait the whole time even when the daemon is known to be unreachable.
+    unreachable_s: the longest wait when the daemon is known to be unreachable; None: the whole time all the same.
     """
     _, done = words
     header = stream.spool.words
@@ -43,7 +50,8 @@ def wait(
         now = monotonic()
         if end is not None and now >= end:
             return False
-        if not patient and now >= started + UNREACHABLE_S and header[fmt.DELIVERY_STATE] == fmt.UNREACHABLE:
+        away = unreachable_s is not None and header[fmt.DELIVERY_STATE] == fmt.UNREACHABLE
+        if away and now >= started + (unreachable_s or 0.0):
             return False
         if now >= look_at:
             look_at = now + LOOK_EVERY_S

@@ -4,7 +4,6 @@ entry kind -> (field number in Entry, {field: (number, type)}); a type ending in
 (written even when it is zero).
 """
 
-# ruff: noqa: E501
 ENTRY_FIELDS: dict[str, tuple[int, dict[str, tuple[int, str]]]] = {
     "session_opened": (2, {
         "host": (1, "str"),

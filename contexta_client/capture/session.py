@@ -261,7 +261,7 @@ class Recorder(InnermostCalls):
 
     def flush(self, timeout: float | None = None) -> None:
         """Wait until all that was captured is durable. Raises DeadlineError after `timeout` seconds; None: no bound."""
-        if not self._wait(delivery_wait.FLUSH, timeout, patient=True):
+        if not self._wait(delivery_wait.FLUSH, timeout):
             stream = self._stream
             trouble = stream.spool.trouble() if stream is not None else ""
             waited = "no sender answers" if timeout is None else f"{timeout} s have passed"
@@ -273,21 +273,23 @@ class Recorder(InnermostCalls):
 
     def settle(self, timeout: float | None = None) -> bool:
         """Wait until all that was captured is durable and its lines stand in the files. Returns whether it is."""
-        return self._wait(delivery_wait.SETTLE, timeout, patient=True)
+        return self._wait(delivery_wait.SETTLE, timeout)
 
     def settle_within_bounds(self) -> None:
         """Wait at the end of a run, as long as the configuration lets it. Never raises."""
         timeout = self.config.capture.exit_timeout_s
-        if self._timed_out:  # it was slow before: do not pay the whole time again
-            timeout = min(timeout, delivery_wait.UNREACHABLE_S)
-        self._timed_out = not self._wait(delivery_wait.SETTLE, timeout, patient=False)
+        self._timed_out = not self._wait(delivery_wait.SETTLE, timeout, unreachable_s=self._unreachable_s())
 
-    def _wait(self, words: tuple[int, int], timeout: float | None, *, patient: bool) -> bool:
+    def _unreachable_s(self) -> float:
+        """Return how long an end waits for a daemon that is away: not the whole time again when it just was."""
+        return delivery_wait.AGAIN_S if self._timed_out else delivery_wait.UNREACHABLE_S
+
+    def _wait(self, words: tuple[int, int], timeout: float | None, *, unreachable_s: float | None = None) -> bool:
         stream = self._stream
         if stream is None or stream.pid != os.getpid():
             return True
         ticket = delivery_wait.request(stream, words)
-        return delivery_wait.wait(stream, words, ticket, self.sender, timeout, patient=patient)
+        return delivery_wait.wait(stream, words, ticket, self.sender, timeout, unreachable_s=unreachable_s)
 
     def wait_for_artifact(self, manifest: ArtifactManifest, timeout: float | None) -> ArtifactManifest:
         """Return an artifact's manifest with its hash. The facade's waiter asks the daemon for it."""
@@ -319,9 +321,9 @@ class Recorder(InnermostCalls):
             return
         ticket = delivery_wait.request(stream, delivery_wait.SETTLE)
         stream.end()
-        if self._timed_out:
-            wait_s = min(wait_s, delivery_wait.UNREACHABLE_S)
-        settled = delivery_wait.wait(stream, delivery_wait.SETTLE, ticket, self.sender, wait_s, patient=False)
+        settled = delivery_wait.wait(
+            stream, delivery_wait.SETTLE, ticket, self.sender, wait_s, unreachable_s=self._unreachable_s()
+        )
         if not settled and self.config.daemon.autostart:
             scope_opening.say_what_is_left(stream)
         self.sender.reap()

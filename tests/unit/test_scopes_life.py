@@ -378,7 +378,6 @@ def test_an_unreachable_daemon_shortens_the_waits_at_the_end(
     monkeypatch.setattr(delivery_wait, "sleep", nap)
     monkeypatch.setattr(delivery_wait, "monotonic", lambda: clock[0])
     run.close()
-    first = clock[0]
-    assert 1.9 < first < 2.1
+    assert 1.4 < clock[0] < 1.6
     recorder.close()
-    assert clock[0] - first < 2.1
+    assert clock[0] < 2.0
