@@ -1,0 +1,271 @@
+"""`contexta runs` and `contexta run …`."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .output import Terminal, short_time
+
+if TYPE_CHECKING:
+    from contexta.interpretation import RunRecord, StepSeries
+
+_BARS = "▁▂▃▄▅▆▇█"
+
+
+def _list_options(command: Any) -> Any:
+    for option in (
+        click.option("--project", help="Only runs of this project."),
+        click.option("--status", type=click.Choice(["open", "completed", "failed", "cancelled"])),
+        click.option("--name", "name_contains", help="Only runs whose name contains this text."),
+        click.option("--tag", "tags", multiple=True, metavar="NAME=VALUE", help="Only runs with this tag."),
+        click.option(
+            "--sort",
+            "sort_by",
+            type=click.Choice(["started_at", "ended_at", "name", "status", "project_name"]),
+            default="started_at",
+        ),
+        click.option("--desc", is_flag=True, help="The newest, or last, first."),
+        click.option("--limit", type=click.IntRange(0)),
+        click.option("--all-attempts", is_flag=True, help="Not only the newest attempt of each run."),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command()
+@_list_options
+@click.pass_obj
+def runs(terminal: Terminal, **options: Any) -> None:
+    """List runs, the oldest first."""
+    _list(terminal, **options)
+
+
+@click.group()
+def run() -> None:
+    """Look at one run. RUN is its reference or an unambiguous end of it: `linear-svm` for `run:iris-svm.linear-svm`."""
+
+
+@run.command("list")
+@_list_options
+@click.pass_obj
+def list_runs(terminal: Terminal, **options: Any) -> None:
+    """List runs, the oldest first."""
+    _list(terminal, **options)
+
+
+def _list(
+    terminal: Terminal,
+    *,
+    project: str | None,
+    status: str | None,
+    name_contains: str | None,
+    tags: Sequence[str],
+    sort_by: str,
+    desc: bool,
+    limit: int | None,
+    all_attempts: bool,
+) -> None:
+    from contexta.interpretation import RunListQuery
+
+    query = RunListQuery(
+        project_name=project,
+        status=status,
+        name_contains=name_contains,
+        tags=dict(_tag(each) for each in tags),
+        sort_by=sort_by,
+        sort_desc=desc,
+        limit=limit,
+        all_attempts=all_attempts,
+    )
+    found = terminal.questions().runs(query)
+    if terminal.as_json:
+        terminal.print_json([each.to_dict() for each in found])
+        return
+    terminal.print_table(
+        ["run", "status", "started", ">took", ">workers", ">metrics", "note"],
+        [
+            (_label(each), each.status, short_time(each.started_at), _took(each), each.worker_count, each.metric_count,
+             _note(each))
+            for each in found
+        ],
+        empty="No runs match." if any((project, status, name_contains, tags)) else "There are no runs yet.",
+    )  # fmt: skip
+
+
+@run.command()
+@click.argument("run_id", metavar="RUN")
+@click.option("--attempt", type=click.IntRange(0), default=0, help="Not the newest attempt but this one.")
+@click.pass_obj
+def show(terminal: Terminal, run_id: str, attempt: int) -> None:
+    """Show a run: its stages, workers, artifacts and what it ran in."""
+    questions = terminal.questions()
+    found = questions.run(run_id, attempt)
+    stages = questions.stages(found.run_id, found.attempt)
+    workers = questions.workers(found.run_id, found.attempt)
+    artifacts = questions.artifacts(found.run_id)
+    environment = questions.environment(found.run_id, found.attempt)
+    if terminal.as_json:
+        terminal.print_json(
+            {
+                "run": found.to_dict(),
+                "stages": [each.to_dict() for each in stages],
+                "artifacts": [each.to_dict() for each in artifacts],
+                "workers": [_worker(each) for each in workers],
+                "environment": environment,
+            }
+        )
+        return
+    _print_facts(found, environment)
+    terminal.print_table(
+        ["stage", "status", "started", "ended"],
+        [(each.name, each.status, short_time(each.started_at), short_time(each.ended_at)) for each in stages],
+        empty="No stages.",
+    )
+    print()
+    terminal.print_table(
+        [">rank", "host", ">pid", "status", ">records", ">dropped"],
+        [
+            (each.rank if each.HasField("rank") else "", each.host, each.pid, each.status, each.items, each.dropped)
+            for each in workers
+        ],
+        empty="No workers.",
+    )
+    if artifacts:
+        print()
+        terminal.print_table(
+            ["artifact", "kind", ">bytes", "hash", "note"],
+            [
+                (each.artifact_ref.rpartition(".")[2], each.kind, each.size_bytes, (each.hash_value or "")[:19],
+                 each.problem or ("hashing" if each.hash_pending else ""))
+                for each in artifacts
+            ],
+            empty="",
+        )  # fmt: skip
+
+
+@run.command()
+@click.argument("run_id", metavar="RUN")
+@click.argument("key")
+@click.option("--stage", "stage_name", help="Only of this stage.")
+@click.option("--rank", type=click.IntRange(0), help="Only of this worker.")
+@click.option("--max-points", type=click.IntRange(1), help="Downsample; minima and maxima are kept.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print step,time_ns,rank,value lines.")
+@click.pass_obj
+def series(
+    terminal: Terminal,
+    run_id: str,
+    key: str,
+    stage_name: str | None,
+    rank: int | None,
+    max_points: int | None,
+    as_csv: bool,
+) -> None:
+    """Print a metric over the steps of a run."""
+    points = 60 if max_points is None and not (as_csv or terminal.as_json) else max_points
+    found = terminal.questions().series(run_id, key, stage_name=stage_name, rank=rank, max_points=points)
+    if terminal.as_json:
+        terminal.print_json(found.to_dict())
+    elif as_csv:
+        _print_csv(found)
+    else:
+        _print_summary(found)
+
+
+def _print_csv(found: StepSeries) -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(["step", "time_ns", "rank", "value"])
+    for place, (point, time_ns, rank) in enumerate(
+        zip(found.points, found.times_ns.tolist(), found.ranks.tolist(), strict=True)
+    ):
+        value = found.wide.get(place, point.value)
+        writer.writerow(["" if point.step is None else point.step, time_ns, "" if rank < 0 else rank, value])
+
+
+def _print_summary(found: StepSeries) -> None:
+    values = [point.value for point in found.points]
+    finite = [value for value in values if value - value == 0]
+    unit = f" {found.unit}" if found.unit else ""
+    print(f"{found.metric_key} of {found.run_id}: {found.total_points} points")
+    if finite:
+        low, high = min(finite), max(finite)
+        scale = (len(_BARS) - 1) / (high - low) if high > low else 0.0
+        print("".join(_BARS[int((value - low) * scale)] if value - value == 0 else "!" for value in values))
+        print(f"first {values[0]:.6g}{unit}, last {values[-1]:.6g}{unit}, min {low:.6g}{unit}, max {high:.6g}{unit}")
+    if len(finite) < len(values):
+        print("! marks values that are NaN or infinite")
+
+
+def _print_facts(found: RunRecord, environment: dict[str, Any] | None) -> None:
+    facts: list[tuple[str, object]] = [
+        ("run", found.run_id),
+        ("attempt", found.attempt),
+        ("status", found.status),
+        ("started", short_time(found.started_at)),
+        ("ended", short_time(found.ended_at)),
+        ("metrics", found.metric_count),
+        ("dropped", found.dropped_count or None),
+        ("dataset", found.dataset_ref),
+        ("revision", found.code_revision),
+        ("tags", ", ".join(f"{name}={value}" for name, value in found.tags.items())),
+    ]
+    if environment is not None:
+        facts += [
+            ("python", f"{environment['python_version']} on {environment['platform']}, {environment['host']}"),
+            ("packages", f"{len(environment['packages'])} recorded"),
+            ("command", " ".join(environment["command"])),
+        ]
+    for name, value in facts:
+        if value not in (None, ""):
+            print(f"{name:<10}{value}")
+    print()
+
+
+def _worker(worker: Any) -> dict[str, Any]:
+    names = ("rank", "local_rank", "world_size")
+    return {
+        "session_id": worker.session_id,
+        "host": worker.host,
+        "pid": worker.pid,
+        **{name: getattr(worker, name) if worker.HasField(name) else None for name in names},
+        "status": worker.status,
+        "opened_at": worker.opened_at,
+        "ended_at": worker.ended_at or None,
+        "items": worker.items,
+        "dropped": worker.dropped,
+        "inherited": worker.inherited,
+    }
+
+
+def _label(found: RunRecord) -> str:
+    ref = found.run_id.removeprefix("run:")
+    return f"{ref} #{found.attempt}" if found.attempt > 1 else ref
+
+
+def _took(found: RunRecord) -> str:
+    from contexta.contract.times import parse_ns
+
+    if found.ended_at is None:
+        return ""
+    seconds = (parse_ns(found.ended_at) - parse_ns(found.started_at)) / 1e9
+    return f"{seconds:.1f} s" if seconds < 120 else f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def _note(found: RunRecord) -> str:
+    notes = []
+    if found.lost_worker_count:
+        notes.append(f"{found.lost_worker_count} workers lost")
+    if found.dropped_count:
+        notes.append(f"{found.dropped_count} records dropped")
+    return ", ".join(notes)
+
+
+def _tag(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise click.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="--tag")
+    return name, value
