@@ -14,7 +14,7 @@ from contexta.errors import ContextaError
 from contexta.v1 import capture_pb2
 from contexta_daemon.catalog import Catalog, PendingArtifact
 
-from .hashing import Fingerprint, Hashed, hash_artifact
+from .hashing import Fingerprint, Hashed, hash_artifact, remove_incoming
 
 _log = logging.getLogger(__name__)
 
@@ -49,6 +49,8 @@ class Hasher:
 
     async def run(self) -> None:
         """Hash until cancelled."""
+        if self._store is not None:
+            await anyio.to_thread.run_sync(remove_incoming, self._store, limiter=self._limiter)
         while True:
             try:
                 moved = self._watch_catalog()

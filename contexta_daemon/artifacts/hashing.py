@@ -17,6 +17,7 @@ from pathlib import Path
 from queue import Queue
 
 READ_BYTES = 8 << 20
+INCOMING = ".incoming-"
 ATTEMPTS = 2  # a file that changes under the second reading too has no hash
 CHANGED, MISSING, UNREADABLE = "changed", "missing", "unreadable"
 
@@ -49,6 +50,10 @@ class FileChangedError(Exception):
     """The file changed while it was read."""
 
 
+class StoreFailedError(Exception):
+    """The copy could not be made: the disk is full, or refuses."""
+
+
 def hash_artifact(path: Path, registered: Fingerprint, *, store: Path | None = None) -> Hashed:
     """Hash what lies at a path. store: the objects' folder, when a copy is to be kept; None: adopted where it lies.
 
@@ -72,20 +77,21 @@ def _hash(path: Path, registered: Fingerprint, store: Path | None) -> Hashed:
     if stat.S_ISDIR(found.st_mode):
         digest, size = _hash_folder(path)
         return Hashed(f"sha256:{digest}", size)
-    stored = ""
+    stored = detail = ""
     with _opened(path) as source:
         before = Fingerprint.of(os.fstat(source))
-        if store is None:
-            digest = _digest(source)
-        else:
-            digest, stored = _copy(source, store)
+        try:
+            digest, stored = (_digest(source), "") if store is None else _copy(source, store)
+        except StoreFailedError as error:
+            os.lseek(source, 0, os.SEEK_SET)
+            digest, detail = _digest(source), f"{path} is not copied, only hashed: {error}"
         after = Fingerprint.of(os.fstat(source))
     if before != after or Fingerprint.of(path.stat()) != after:
         raise FileChangedError
     if registered.inode and before != registered:
         detail = f"{path} is not the file that was registered: {_difference(registered, before)}"
         return Hashed(f"sha256:{digest}", before.size, CHANGED, detail, stored)
-    return Hashed(f"sha256:{digest}", before.size, stored_path=stored)
+    return Hashed(f"sha256:{digest}", before.size, detail=detail, stored_path=stored)
 
 
 def _difference(registered: Fingerprint, found: Fingerprint) -> str:
@@ -157,32 +163,53 @@ def _digest(source: int) -> str:
 
 
 def _copy(source: int, store: Path) -> tuple[str, str]:
-    """Copy into the store under the hash of what was written; return (digest, path)."""
-    store.mkdir(mode=0o700, parents=True, exist_ok=True)
-    temporary = store / f".incoming-{os.getpid()}-{threading.get_ident()}"
-    target = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    """Copy into the store under the hash of what was written; return (digest, path). Raises StoreFailedError."""
+    temporary = store / f"{INCOMING}{os.getpid()}-{threading.get_ident()}"
     digest = hashlib.sha256()
     try:
+        with _storing():
+            store.mkdir(mode=0o700, parents=True, exist_ok=True)
+            target = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             for block in _blocks(source):
                 digest.update(block)
-                while block:
-                    block = block[os.write(target, block) :]
-            os.fsync(target)
+                with _storing():
+                    while block:
+                        block = block[os.write(target, block) :]
+            with _storing():
+                os.fsync(target)
         finally:
             os.close(target)
         name = digest.hexdigest()
         place = store / name[:2] / name[2:]
-        place.parent.mkdir(mode=0o700, exist_ok=True)
-        if place.exists():
-            temporary.unlink()
-        else:
-            temporary.rename(place)
-            _sync_folder(place.parent)
+        with _storing():
+            place.parent.mkdir(mode=0o700, exist_ok=True)
+            if place.exists():
+                temporary.unlink()
+            else:
+                temporary.rename(place)
+                _sync_folder(place.parent)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise
     return name, str(place)
+
+
+@contextlib.contextmanager
+def _storing() -> Iterator[None]:
+    """Tell an error of the store apart from one of the file that is read."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreFailedError(error.strerror or str(error)) from error
+
+
+def remove_incoming(store: Path) -> None:
+    """Remove copies that a crash left unfinished."""
+    with contextlib.suppress(OSError):
+        for left in store.glob(f"{INCOMING}*"):
+            left.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:
@@ -193,12 +220,16 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def _refuse(error: OSError) -> None:
+    raise error
+
+
 def _hash_folder(folder: Path) -> tuple[str, int]:
     """Return (digest, bytes of all files). Links to folders are not followed."""
     whole, total = hashlib.sha256(), 0
     files = sorted(
         os.path.relpath(os.path.join(base, name), folder)  # noqa: PTH118 - os.walk gives texts
-        for base, _, names in os.walk(folder)
+        for base, _, names in os.walk(folder, onerror=_refuse)
         for name in names
     )
     for name in files:

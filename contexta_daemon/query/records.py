@@ -132,7 +132,9 @@ class RecordReader:
             return
         first = logged.envelope.first_sequence
         for item, entry in enumerate(batch.entries):
-            if item >= behind and (record := self._entry(session, entry, first + item)) is not None:
+            if item < behind or (entry.HasField("record_stored") and not self._is_first(entry, logged.position, item)):
+                continue
+            if (record := self._entry(session, entry, first + item)) is not None:
                 yield item + 1, record
         if not self._wanted.takes("metric"):
             return
@@ -204,6 +206,14 @@ class RecordReader:
         if seen is None or not wanted.takes(seen.record_type) or wanted.key not in ("", seen.key):
             return None
         return _observed(seen) if self._fits(seen.scope) else None
+
+    def _is_first(self, entry: capture_pb2.Entry, position: Position, item: int) -> bool:
+        """Whether this is where a record was stored first; the same one stored again is no other record."""
+        row = self._connection.execute(
+            "SELECT b.segment, b.offset, r.item FROM stored_records r JOIN batches b ON b.id = r.batch WHERE r.ref = ?",
+            (entry.record_stored.ref,),
+        ).fetchone()
+        return row is None or (*row,) == (position.segment, position.offset, item)
 
     def _stored(self, stored: capture_pb2.RecordStored) -> query_pb2.Record | None:
         """A record put through the stores: its envelope says where it belongs."""

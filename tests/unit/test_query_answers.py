@@ -201,7 +201,7 @@ def test_a_series_is_ordered_by_step_and_knows_its_ranks(store):
 
 def test_a_series_of_one_stage_has_what_was_captured_within_it(store):
     begin(store.log)
-    store.log.add(1, columns=[columns([1.0], series=(1, 1)), columns([2.0], series=(2, 1)), columns([3.0], series=(3, 1))])
+    store.log.add(1, columns=[columns([float(scope)], series=(scope, 1)) for scope in (1, 2, 3)])
     assert [value for _, _, value, _ in points(store.series(stage_name="train"))] == [2.0, 3.0]
     with pytest.raises(NotFoundError, match="train"):
         store.series(stage_name="evaluate")
@@ -337,7 +337,9 @@ def test_a_stored_record_is_found_by_its_own_envelope(store):
     begin(store.log)
     text = ('{"envelope": {"run_ref": "run:p.r", "observed_at": "2025-01-01T00:00:00Z", "stage_execution_ref": '
             '"stage:p.r.train"}, "payload": {"metric_key": "x", "value": "NaN", "value_type": "float64"}}')
-    store.log.add(7, entry(record_stored=pb.RecordStored(ref="record:p.r.one", record_type="metric", json=text)))
+    stored = entry(record_stored=pb.RecordStored(ref="record:p.r.one", record_type="metric", json=text))
+    store.log.add(7, stored, stored)
+    store.log.add(7, stored)
     (record,) = store.scan(run_id="r", record_type="metric", stage_id="stage:p.r.train")
     assert (record.record_ref, record.key) == ("record:p.r.one", "x")
     assert record.number != record.number
