@@ -1,0 +1,104 @@
+"""What every part of the torture uses: a seed, a workspace of its own, and a verdict that says how to see it again."""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+import workspace_processes as processes  # noqa: E402
+
+
+@dataclass
+class Trial:
+    """One part's run: its chances, what it found, and what it did."""
+
+    short: bool
+    seed: int
+    part: str
+    figures: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    skipped: str = ""
+
+    def __post_init__(self) -> None:
+        self.chance = random.Random(f"{self.seed}/{self.part}")
+
+    def check(self, ok: object, message: str) -> None:
+        """Note what is not as promised, and go on."""
+        if not ok:
+            self.failures.append(message)
+            print(f"    NOT AS PROMISED: {message}", flush=True)
+
+    def say(self, message: str) -> None:
+        """Tell how far it is."""
+        print(f"    {message}", flush=True)
+
+    def figure(self, text: str) -> None:
+        """Keep a figure for the report."""
+        self.figures.append(text)
+        self.say(text)
+
+
+class Shared:
+    """Numbers that a process leaves behind however it dies: a mapped file of 512 words."""
+
+    def __init__(self, path: Path) -> None:
+        if not path.exists():
+            path.write_bytes(bytes(4096))
+        with path.open("r+b") as file:
+            self.words = memoryview(mmap.mmap(file.fileno(), 4096)).cast("Q")
+
+    def __getitem__(self, index: int) -> int:
+        return self.words[index]
+
+    def __setitem__(self, index: int, value: int) -> None:
+        self.words[index] = value
+
+
+@contextlib.contextmanager
+def folder() -> Iterator[Path]:
+    """A folder with room for a workspace `ws`, whose processes are gone and whose spools are removed at the end."""
+    with tempfile.TemporaryDirectory(prefix="contexta-torture-") as name:
+        try:
+            yield Path(name)
+        finally:
+            processes.remove_workspace(Path(name, "ws"))
+
+
+def python(program: str, *arguments: object, env: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
+    """Start a program text with the repository importable."""
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}", **(env or {})}
+    return subprocess.Popen([sys.executable, "-c", program, *map(str, arguments)], env=environment)
+
+
+DELIVER = """
+import sys
+from contexta import Contexta
+ctx = Contexta(workspace=sys.argv[1], config={"project_name": "k", "capture": {"exit_timeout_s": 60}})
+with ctx.run("last") as run:
+    run.metric("x", 1.0)
+ctx.close()
+"""
+
+
+def deliver(workspace: Path, timeout_s: float = 90.0) -> None:
+    """Let a last, undisturbed process bring sender and daemon up; return when no spool waits and both have ended."""
+    assert python(DELIVER, workspace).wait(timeout_s) == 0
+    processes.until(lambda: not processes.spools_of(workspace), timeout_s, f"every spool of {workspace} is delivered")
+    processes.end_all(workspace)
+
+
+def pause(chance: random.Random, longest_s: float) -> None:
+    """Let others run for a random time, so that what comes next hits them anywhere. Not a wait for anything."""
+    time.sleep(chance.uniform(0, longest_s))
