@@ -1,0 +1,95 @@
+"""Torture: kill, stop, fill, flip and fork, and look whether every promise holds.
+
+    python scripts/torture.py [--short] [--seed N] [PART...]
+
+A failing part says its seed, with which it does the same again. The long form writes docs/torture.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import random
+import sys
+import time
+import traceback
+from datetime import UTC, datetime
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "torture")]
+
+from rig import Trial  # noqa: E402
+
+PARTS = {
+    "kills": "random kill -9 of trainer, sender and daemon",
+    "daemon_sites": "the daemon killed at every write, sync, rename and unlink",
+    "forks": "forks beside capturing threads",
+    "disk_full": "the disk full, and room again",
+    "many_daemons": "many daemons started at once",
+    "bit_rot": "every byte of a segment cut and flipped",
+    "stopped": "calls beside a stopped daemon and sender",
+}
+
+
+def main() -> int:
+    options = _options()
+    seed = options.seed if options.seed is not None else random.SystemRandom().randrange(1 << 32)
+    print(f"seed {seed}", flush=True)
+    trials = []
+    for part in options.parts or list(PARTS):
+        trial = Trial(options.short, seed, part)
+        trials.append((trial, _run(trial)))
+    failed = [trial for trial, _ in trials if trial.failures]
+    for trial, taken_s in trials:
+        verdict = f"skipped: {trial.skipped}" if trial.skipped else "FAILED" if trial.failures else "ok"
+        print(f"{trial.part:14} {taken_s:7.1f} s  {verdict}")
+    if failed:
+        print(f"again: python scripts/torture.py --seed {seed} {' '.join(trial.part for trial in failed)}")
+    if not options.short and not options.parts:
+        _write_report(trials, seed)
+    return 1 if failed else 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Kill, stop, fill, flip and fork; look whether every promise holds.")
+    parser.add_argument("--short", action="store_true", help="some minutes instead of hours")
+    parser.add_argument("--seed", type=int, help="do the same again")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all when none is named")
+    options = parser.parse_args()
+    if unknown := set(options.parts) - set(PARTS):
+        parser.error(f"no such part: {', '.join(sorted(unknown))}")
+    return options
+
+
+def _run(trial: Trial) -> float:
+    print(f"{trial.part}: {PARTS[trial.part]}", flush=True)
+    began = time.monotonic()
+    try:
+        importlib.import_module(trial.part).run(trial)
+    except Exception:
+        traceback.print_exc()
+        trial.check(False, f"the part itself failed: {traceback.format_exc(limit=-1)}")
+    return time.monotonic() - began
+
+
+def _write_report(trials: list[tuple[Trial, float]], seed: int) -> None:
+    lines = [
+        "# Torture",
+        "",
+        f"Written by `python scripts/torture.py --seed {seed}` on {datetime.now(UTC):%Y-%m-%d}.",
+        "",
+        "| part | what it does | figures | time | verdict |",
+        "|---|---|---|---|---|",
+    ]
+    for trial, taken_s in trials:
+        said = trial.skipped or "; ".join(trial.failures[:3]).replace("\n", " ").replace("|", "/")
+        verdict = f"skipped: {said}" if trial.skipped else f"failed: {said}" if said else "holds"
+        lines.append(
+            f"| `{trial.part}` | {PARTS[trial.part]} | {'; '.join(trial.figures)} | {taken_s:.0f} s | {verdict} |"
+        )
+    (ROOT / "docs" / "torture.md").write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
