@@ -95,15 +95,11 @@ def _check(workspace: Path, kind: str, workers: int, each: int) -> str:
     sessions = by_run(read_log(workspace)[0])
     for number in range(workers):
         (session,) = sessions[f"run:bench.r{number}"]
-        if kind == "metric":
-            steps, values = session.columns("loss")
-            ok = np.array_equal(steps, np.arange(each)) and np.array_equal(values, value_of(np.arange(each)))
-        else:
-            steps, table = session.rows()
-            n = each // WIDTH
-            ok = np.array_equal(steps, np.arange(n)) and np.array_equal(
-                table, np.tile(value_of(np.arange(n)), (WIDTH, 1))
-            )
+        keys, n = (["loss"], each) if kind == "metric" else ([f"m{index}" for index in range(WIDTH)], each // WIDTH)
+        ok = True
+        for key in keys:
+            steps, values = session.points(key)
+            ok = ok and np.array_equal(steps, np.arange(n)) and np.array_equal(values, value_of(np.arange(n)))
         if not ok or session.gaps or session.dropped():
             raise AssertionError(f"run r{number}: {len(steps)} steps, dropped {session.dropped()}")
     return "all, exactly"
