@@ -26,25 +26,22 @@ class Session:
     next_sequence: int = 0
     gaps: int = 0
 
-    def columns(self, key: str | None = None) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-        """Return the steps and values of single metrics, of one key or of all, ordered by step."""
-        steps, values, series = _joined(self.column_parts, (np.int64, np.float64, np.uint64))
-        if key is not None:
-            ids = [e.key_defined.key_id for e in self.of("key_defined") if e.key_defined.key == key]
-            kept = np.isin(series & np.uint64(0xFFFFFFFF), np.array(ids, np.uint64))
-            steps, values = steps[kept], values[kept]
-        steps, _ = decode_step(steps)
+    def points(self, key: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+        """Return the steps and values of a metric, captured alone or in log(), ordered by step."""
+        key_ids = [e.key_defined.key_id for e in self.of("key_defined") if e.key_defined.key == key]
+        parts = []
+        for step, value, series in self.column_parts:
+            kept = np.isin(series & np.uint64(0xFFFFFFFF), np.array(key_ids, np.uint64))
+            parts.append((step[kept], value[kept]))
+        for group in [e.group_defined for e in self.of("group_defined")]:
+            places = [place for place, key_id in enumerate(group.key_ids) if key_id in key_ids]
+            parts += [(step, value[place]) for step, value in self.row_parts.get(group.group_id, []) for place in places]
+        if not parts:
+            return np.zeros(0, np.int64), np.zeros(0)
+        steps, _ = decode_step(np.concatenate([step for step, _ in parts]))
+        values = np.concatenate([value for _, value in parts])
         order = np.argsort(steps, kind="stable")
         return steps[order], values[order]
-
-    def rows(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-        """Return the steps (n) and values (k, n) of the rows of all groups, which have one width here."""
-        parts = [part for group in self.row_parts.values() for part in group]
-        if not parts:
-            return np.zeros(0, np.int64), np.zeros((0, 0))
-        steps, _ = decode_step(np.concatenate([part[0] for part in parts]))
-        order = np.argsort(steps, kind="stable")
-        return steps[order], np.concatenate([part[1] for part in parts], axis=1)[:, order]
 
     def of(self, kind: str) -> list[Any]:
         """Return the entries of one kind, in their order."""
@@ -95,8 +92,3 @@ def by_run(sessions: dict[bytes, Session]) -> dict[str, list[Session]]:
             found.setdefault(ref, []).append(session)
     return found
 
-
-def _joined(parts: list[tuple[Any, ...]], types: tuple[Any, ...]) -> list[Any]:
-    if not parts:
-        return [np.zeros(0, each) for each in types]
-    return [np.concatenate([part[index] for part in parts]) for index in range(len(types))]
