@@ -21,7 +21,7 @@ from grpc_reflection.v1alpha import reflection
 from contexta._version import PROTOCOL_MAX, PROTOCOL_MIN, __version__
 from contexta.config import UnifiedConfig, load_config
 from contexta.errors import ContextaError
-from contexta.v1 import capture_pb2, capture_pb2_grpc, query_pb2, query_pb2_grpc, status_pb2, status_pb2_grpc
+from contexta.v1 import capture_pb2, query_pb2, query_pb2_grpc, status_pb2, status_pb2_grpc
 
 from .artifacts import Hasher
 from .catalog import Catalog
@@ -41,6 +41,7 @@ from .tenancy import DaemonRecord, Tenancy
 _log = logging.getLogger("contexta.daemon")
 
 MAX_MESSAGE_BYTES = 16 << 20
+MAX_ANSWER_BYTES = 72 << 20  # a series comes in one answer of at most 64 MiB
 WATCH_S = 1.0
 DRAIN_S = 5.0
 LOG_FILE_BYTES = 4 << 20
@@ -84,6 +85,7 @@ class Daemon:
             durability=records.durability,
             compression_level=records.compression_level,
             on_committed=lambda: self.runner.committed_moved(),
+            is_ours=tenancy.is_ours,
         )
         self.admission = Admission(
             self.log.sessions, self.writer, limit_bytes=config.daemon.admission_bytes, clock_ns=time.time_ns
@@ -98,7 +100,7 @@ class Daemon:
         )
         for follower in (self.catalog, self.mirror):
             follower.attach(self.log.id, self.log.committed)
-        self.runner = Runner(self.log, [self.catalog, self.mirror])
+        self.runner = Runner(self.log, [self.catalog, self.mirror], is_ours=tenancy.is_ours)
         self.hasher = Hasher(
             self.catalog,
             append=self.internal.append_internal,
@@ -155,13 +157,13 @@ class Daemon:
 
     def _server(self) -> grpc.aio.Server:
         options = [
-            ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+            ("grpc.max_send_message_length", MAX_ANSWER_BYTES),
             ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
             ("grpc.so_reuseport", 0),
         ]
         server = grpc.aio.server(interceptors=[Gatekeeper(self.tenancy.token(), self.activity)], options=options)
         capture = CaptureService(self.log, self.admission, self.reports, self._settle)
-        capture_pb2_grpc.add_CaptureServicer_to_server(capture, server)
+        capture.add_to(server)
         queries = QueryService(self.catalog, self.log, self.runner, stopping=self._stop)
         query_pb2_grpc.add_QueryServicer_to_server(queries, server)
         status_pb2_grpc.add_StatusServicer_to_server(self._status_service(), server)

@@ -73,10 +73,28 @@ class Admission:
         """Nothing waits and nothing is being written."""
         return not self._gates
 
+    def check_room(self) -> None:
+        """Raise what an append would be refused with whatever it holds; to be asked before its body is fetched."""
+        if self._writer.problem:
+            raise self._writer.refusal()
+        if self.admitted_bytes >= self.limit_bytes:
+            raise self._full()
+
     async def append(
-        self, session_id: bytes, *, first_sequence: int, count: int, checksum: int, body: bytes, cursor: bytes
+        self,
+        session_id: bytes,
+        *,
+        first_sequence: int,
+        count: int,
+        checksum: int,
+        body: bytes,
+        cursor: bytes,
+        on_admitted: Callable[[], None] = lambda: None,
     ) -> int:
-        """Return the session's next sequence once the batch is durable. Raises a RefusedError otherwise."""
+        """Return the session's next sequence once the batch is durable. Raises a RefusedError otherwise.
+
+        `on_admitted` is called when the body counts in the quota, and is held only once.
+        """
         check_session_id(session_id)
         await _check(count, first_sequence, cursor, body, checksum)
         end = first_sequence + count
@@ -87,6 +105,7 @@ class Admission:
         gate = self._gates.setdefault(session_id, _Gate(durable))
         try:
             self._take_quota(gate, first_sequence, cost)
+            on_admitted()
             try:
                 admitted = await self._wait_for_turn(gate, first_sequence, end, cost)
             except BaseException:
@@ -96,6 +115,7 @@ class Admission:
                 self.admitted_bytes -= cost
                 return await self._wait_durable(session_id, gate, end)
             pending = self._submit(session_id, gate, first_sequence, count, body, cursor, cost)
+            del body  # the writer holds it, and lets it go when it is packed
         finally:
             self._leave(session_id, gate)
         await pending.wait()
@@ -140,15 +160,18 @@ class Admission:
         over = self.admitted_bytes + cost > self.limit_bytes and self.admitted_bytes > 0
         # What comes early may not take the room that the batch it waits for needs.
         if over or (is_early and self._early_bytes + cost > self.limit_bytes // 2):
-            self.rejected += 1
             if not is_early:
                 gate.turned_away += 1
                 gate.notify()
-            raise AdmissionFullError(
-                f"{self.admitted_bytes} bytes wait to become durable, the limit is {self.limit_bytes}",
-                retry_after_ms=RETRY_AFTER_MS,
-            )
+            raise self._full()
         self.admitted_bytes += cost
+
+    def _full(self) -> AdmissionFullError:
+        self.rejected += 1
+        return AdmissionFullError(
+            f"{self.admitted_bytes} bytes wait to become durable, the limit is {self.limit_bytes}",
+            retry_after_ms=RETRY_AFTER_MS,
+        )
 
     async def _wait_for_turn(self, gate: _Gate, first_sequence: int, end: int, cost: int) -> bool:
         """True: the session stands at the batch's first item. False: it stands at its end or behind it."""

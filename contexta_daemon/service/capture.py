@@ -6,17 +6,24 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from contexta.v1 import capture_pb2, capture_pb2_grpc
+import anyio
+import grpc
+from google.protobuf.message import Message
+
+from contexta.v1 import capture_pb2
 from contexta_daemon.ingest.admission import Admission, check_session_id
 from contexta_daemon.ingest.refusals import InvalidRequestError
 from contexta_daemon.log import Log
 
+from .errors import check_form
+
 MAX_SETTLE_S = 60.0
+FETCHED_AT_ONCE = 16
 MAX_SENDERS = 16
 MAX_WORKERS = 1_000
 REPORT_KEPT_S = 30.0
 
-# (session's sequence is durable) -> settled before the deadline
+# (deadline, on the monotonic clock, in s) -> whether all that is durable is settled
 SettleFunction = Callable[[float], Awaitable[bool]]
 
 
@@ -41,7 +48,29 @@ class WorkerReports:
         self._reports = {pid: report for pid, report in self._reports.items() if report[0] >= oldest}
 
 
-class CaptureService(capture_pb2_grpc.CaptureServicer):
+class _Slots:
+    """How many bodies may be fetched at once: gRPC holds each twice until it is admitted or refused."""
+
+    def __init__(self, count: int) -> None:
+        self._semaphore = anyio.Semaphore(count)
+
+    async def take(self) -> Callable[[], None]:
+        """Wait for a slot; return what gives it back, once, however often it is called."""
+        await self._semaphore.acquire()
+        held = [self._semaphore]
+
+        def give_back() -> None:
+            if held:
+                held.pop().release()
+
+        return give_back
+
+
+def to_bytes(message: Message) -> bytes:
+    return message.SerializeToString()
+
+
+class CaptureService:
     """Checks requests and hands them to admission; knows nothing of disks or order."""
 
     def __init__(self, log: Log, admission: Admission, reports: WorkerReports, settle: SettleFunction) -> None:
@@ -49,8 +78,24 @@ class CaptureService(capture_pb2_grpc.CaptureServicer):
         self._admission = admission
         self._reports = reports
         self._settle = settle
+        self._fetching = _Slots(FETCHED_AT_ONCE)
 
-    async def OpenSession(  # noqa: N802
+    def add_to(self, server: Any) -> None:
+        """Register the service. Append is unary on the wire; it is registered as if a stream of one came, because then
+        the body is fetched when there is room for it, and its encoded form is not kept beside it."""
+        unary, pb = grpc.unary_unary_rpc_method_handler, capture_pb2
+        handlers = {
+            "OpenSession": unary(self.open_session, pb.OpenSessionRequest.FromString, to_bytes),
+            "Append": grpc.stream_unary_rpc_method_handler(self.append, pb.AppendRequest.FromString, to_bytes),
+            "Settle": unary(self.settle, pb.SettleRequest.FromString, to_bytes),
+            "CloseSession": unary(self.close_session, pb.CloseSessionRequest.FromString, to_bytes),
+            "ReportWorkers": unary(self.report_workers, pb.ReportWorkersRequest.FromString, to_bytes),
+        }
+        service = pb.DESCRIPTOR.services_by_name["Capture"]
+        assert set(handlers) == set(service.methods_by_name)
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service.full_name, handlers),))
+
+    async def open_session(
         self, request: capture_pb2.OpenSessionRequest, context: Any
     ) -> capture_pb2.OpenSessionResponse:
         check_session_id(request.session_id)
@@ -61,22 +106,27 @@ class CaptureService(capture_pb2_grpc.CaptureServicer):
             next_sequence=state.next_sequence, cursor=state.cursor, known=True, closed=state.closed
         )
 
-    async def Append(  # noqa: N802
-        self, request: capture_pb2.AppendRequest, context: Any
-    ) -> capture_pb2.AppendResponse:
-        next_sequence = await self._admission.append(
-            request.session_id,
-            first_sequence=request.first_sequence,
-            count=request.count,
-            checksum=request.checksum,
-            body=request.body,
-            cursor=request.cursor,
-        )
-        return capture_pb2.AppendResponse(next_sequence=next_sequence)
+    async def append(self, _: object, context: Any) -> capture_pb2.AppendResponse:
+        self._admission.check_room()
+        give_back = await self._fetching.take()
+        try:
+            request = await context.read()
+            check_form(request)
+            appended = self._admission.append(
+                request.session_id,
+                first_sequence=request.first_sequence,
+                count=request.count,
+                checksum=request.checksum,
+                body=request.body,
+                cursor=request.cursor,
+                on_admitted=give_back,
+            )
+            del request  # it holds the body too
+            return capture_pb2.AppendResponse(next_sequence=await appended)
+        finally:
+            give_back()
 
-    async def Settle(  # noqa: N802
-        self, request: capture_pb2.SettleRequest, context: Any
-    ) -> capture_pb2.SettleResponse:
+    async def settle(self, request: capture_pb2.SettleRequest, context: Any) -> capture_pb2.SettleResponse:
         check_session_id(request.session_id)
         deadline_s = time.monotonic() + min(request.timeout_ms / 1000, MAX_SETTLE_S)
         state = self._log.sessions.get(request.session_id)
@@ -85,13 +135,13 @@ class CaptureService(capture_pb2_grpc.CaptureServicer):
             return capture_pb2.SettleResponse(settled=False)
         return capture_pb2.SettleResponse(settled=await self._settle(deadline_s))
 
-    async def CloseSession(  # noqa: N802
+    async def close_session(
         self, request: capture_pb2.CloseSessionRequest, context: Any
     ) -> capture_pb2.CloseSessionResponse:
         await self._admission.close_session(request.session_id, request.sequence)
         return capture_pb2.CloseSessionResponse()
 
-    async def ReportWorkers(  # noqa: N802
+    async def report_workers(
         self, request: capture_pb2.ReportWorkersRequest, context: Any
     ) -> capture_pb2.ReportWorkersResponse:
         self._reports.put(request.sender_pid, list(request.workers))

@@ -162,8 +162,9 @@ def _tolerant(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], A
     return outer
 
 
-def _check_form(request: Any) -> None:
-    if isinstance(request, _Malformed):
+def check_form(request: Any) -> None:
+    """Raise InvalidRequestError for what is no message, or for the missing one of an empty stream."""
+    if isinstance(request, _Malformed) or request is grpc.aio.EOF:
         raise InvalidRequestError("the bytes of the request are no message of its type")
 
 
@@ -176,27 +177,27 @@ def _refusing(problem: ContextaError) -> Any:
 
 def _guarded(handler: Any, activity: Activity) -> Any:
     """The same handler, with its exceptions mapped and its time counted."""
-    if handler.request_streaming:
-        return handler
     deserializer, serializer = _tolerant(handler.request_deserializer), handler.response_serializer
     if not handler.response_streaming:
-        answer = handler.unary_unary
+        answer = handler.stream_unary or handler.unary_unary
 
         async def unary(request: Any, context: Any) -> Any:
             with activity:
                 try:
-                    _check_form(request)
+                    check_form(request)
                     return await answer(request, context)
                 except Exception as error:
                     await abort(context, error)
 
+        if handler.request_streaming:
+            return grpc.stream_unary_rpc_method_handler(unary, deserializer, serializer)
         return grpc.unary_unary_rpc_method_handler(unary, deserializer, serializer)
     stream = handler.unary_stream
 
     async def streaming(request: Any, context: Any) -> AsyncIterator[Any]:
         with activity:
             try:
-                _check_form(request)
+                check_form(request)
                 async for response in stream(request, context):
                     yield response
             except Exception as error:
