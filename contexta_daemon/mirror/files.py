@@ -8,6 +8,7 @@ state first takes in the file as it is now, and the lines go on behind it.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import stat
@@ -87,11 +88,11 @@ class LineFiles:
         Raises StorageError when the state does not stand at `start`, OSError when the disk refuses, and what `texts`
         raises.
         """
-        state = self.state()
-        if state.position != start:
-            raise StorageError(f"the JSON Lines files stand at {state.position}, not at {start}", retryable=True)
-        before, after = dict(state.files), dict(state.files)
-        with ExitStack() as opened:
+        with self._locked(), ExitStack() as opened:
+            state = self.state()
+            if state.position != start:
+                raise StorageError(f"the JSON Lines files stand at {state.position}, not at {start}", retryable=True)
+            before, after = dict(state.files), dict(state.files)
             descriptors: dict[str, int] = {}
             try:
                 for name, text in texts:
@@ -114,14 +115,27 @@ class LineFiles:
 
     def begin_again(self, log_id: str) -> None:
         """Go to the beginning of a log. What stands in the files stays, and lines go on behind it."""
-        save_state(self.state_path, State(Position(0, 0), log_id, {}))
+        with self._locked():
+            save_state(self.state_path, State(Position(0, 0), log_id, {}))
 
     def put_away(self) -> None:
         """Move files that no state speaks of aside, as `*.old.jsonl`: they will be made again from the log."""
-        for name in (RECORD, ARTIFACT):
-            path = self.folder / name
-            if path.is_file() and path.stat().st_size:
-                path.replace(path.with_suffix(".old.jsonl"))
+        with self._locked():
+            for name in (RECORD, ARTIFACT):
+                path = self.folder / name
+                if path.is_file() and path.stat().st_size:
+                    path.replace(path.with_suffix(".old.jsonl"))
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """One process at a time: the worker of a daemon that was killed may still be at its last step."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+        descriptor = os.open(self.state_path.with_suffix(".lock"), flags, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
 
     @contextmanager
     def _opened(self, name: str) -> Iterator[int]:

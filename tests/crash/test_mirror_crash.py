@@ -197,6 +197,15 @@ def test_another_log_is_followed_from_its_beginning_and_the_lines_stay(bench):
     assert bench.values() == [*range(POINTS), *range(POINTS)]
 
 
+def test_a_step_that_another_process_already_made_is_not_made_again(bench):
+    ahead, behind = bench.mirror(), bench.mirror()  # the worker of a killed daemon, and the next daemon
+    bench.follow_to_the_end(ahead)
+    with pytest.raises(StorageError, match="stand at"):
+        bench.follow_to_the_end(behind)
+    assert behind.position == bench.log.committed
+    assert bench.values() == list(range(POINTS))
+
+
 def test_a_deleted_workspace_is_not_made_again(bench, tmp_path):
     import shutil
 
