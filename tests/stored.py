@@ -34,7 +34,7 @@ class Session:
             kept = np.isin(series & np.uint64(0xFFFFFFFF), np.array(key_ids, np.uint64))
             parts.append((step[kept], value[kept]))
         for group in [e.group_defined for e in self.of("group_defined")]:
-            places = [place for place, key_id in enumerate(group.key_ids) if key_id in key_ids]
+            places = [place for place, key_id in enumerate(group.key_id) if key_id in key_ids]
             parts += [(step, value[place]) for step, value in self.row_parts.get(group.group_id, []) for place in places]
         if not parts:
             return np.zeros(0, np.int64), np.zeros(0)

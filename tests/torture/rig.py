@@ -78,7 +78,8 @@ def folder() -> Iterator[Path]:
 
 def python(program: str, *arguments: object, env: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
     """Start a program text with the repository importable."""
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}", **(env or {})}
+    places = [ROOT, ROOT / "tests", ROOT / "tests" / "torture"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, places)), **(env or {})}
     return subprocess.Popen([sys.executable, "-c", program, *map(str, arguments)], env=environment)
 
 

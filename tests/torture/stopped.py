@@ -1,0 +1,83 @@
+"""Calls while daemon and sender are stopped (SIGSTOP): the loop does not feel it, and the process ends in time."""
+
+from __future__ import annotations
+
+import signal
+import statistics
+
+from rig import Shared, Trial, folder, processes, python
+from stored import by_run, read_log
+
+EXIT_TIMEOUT_S = 1.0
+SPARE_S = 2.0
+
+# Waits of a process that did nothing but take the time, in the same run: what the machine itself adds.
+TRAINER = """
+import sys
+from array import array
+from pathlib import Path
+from time import perf_counter_ns
+from contexta import Contexta
+from rig import Shared
+
+workspace, shared, count = sys.argv[1], Shared(Path(sys.argv[2])), int(sys.argv[3])
+ctx = Contexta(workspace=workspace, config={
+    "project_name": "k", "capture": {"exit_timeout_s": float(sys.argv[4]), "spool_bytes": 256 << 20}})
+run = ctx.run("r")
+run.metric("warm", 1.0)
+ctx.flush(60)
+shared[0] = 1                      # ready: the other side stops daemon and sender
+while not shared[1]:
+    pass
+taken, idle = array("q", bytes(8 * count)), array("q", bytes(8 * count))
+metric = run.metric
+for step in range(count):
+    began = perf_counter_ns()
+    middle = perf_counter_ns()
+    metric("loss", step * 0.5, step=step)
+    taken[step] = perf_counter_ns() - middle
+    idle[step] = middle - began
+for place, each in ((2, taken), (6, idle)):
+    each = sorted(each)
+    shared[place] = each[count // 2]
+    shared[place + 1] = each[count * 9999 // 10000]
+    shared[place + 2] = each[-1]
+shared[10] = perf_counter_ns()
+ctx.close()
+shared[11] = perf_counter_ns()
+"""
+
+
+def run(trial: Trial) -> None:
+    count = 300_000 if trial.short else 2_000_000
+    tails, exits = [], []
+    for roles in (("daemon",), ("sender",), ("sender", "daemon")):
+        with folder() as place:
+            workspace, shared = place / "ws", Shared(place / "shared")
+            trainer = python(TRAINER, workspace, place / "shared", count, EXIT_TIMEOUT_S)
+            processes.until(lambda: shared[0] or trainer.poll() is not None, 60, "the trainer captures")
+            pids = [pid for role in roles for pid in processes.pids_of(role, workspace)]
+            trial.check(len(pids) == len(roles), f"{roles}: {len(pids)} found to stop")
+            processes.send(pids, signal.SIGSTOP)
+            shared[1] = 1
+            trainer.wait(300)
+            trial.check(trainer.returncode == 0, f"the trainer ended with {trainer.returncode}")
+            exit_s = (shared[11] - shared[10]) / 1e9
+            tails.append(shared[3] / 1e3)
+            exits.append(exit_s)
+            trial.say(
+                f"{'+'.join(roles)} stopped: p50 {shared[2] / 1e3:.2f} us, p99.99 {shared[3] / 1e3:.1f} us, highest "
+                f"{shared[4] / 1e3:.0f} us (of doing nothing {shared[8] / 1e3:.0f} us); end after {exit_s:.2f} s"
+            )
+            trial.check(shared[3] < 1_000_000, f"{roles}: p99.99 is {shared[3] / 1e3:.0f} us")
+            trial.check(exit_s < SPARE_S + EXIT_TIMEOUT_S, f"{roles}: the end took {exit_s:.2f} s")
+            processes.send(pids, signal.SIGCONT)
+            processes.until(lambda workspace=workspace: not processes.spools_of(workspace), 120, "delivery")
+            processes.end_all(workspace)
+            (session,) = by_run(read_log(workspace)[0])["run:k.r"]
+            kept = len(session.points("loss")[0])
+            trial.check(kept == count, f"{roles}: {count} returned, {kept} kept, dropped {session.dropped()}")
+    trial.figure(
+        f"p99.99 of {3 * count:,} calls at most {max(tails):.1f} us (median {statistics.median(tails):.1f}), "
+        f"end at most {max(exits):.2f} s with exit_timeout_s {EXIT_TIMEOUT_S}"
+    )
