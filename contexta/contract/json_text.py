@@ -26,7 +26,7 @@ def dumps(value: Any) -> str:
         text = _encode_plain(value)
     except (TypeError, ValueError, RecursionError):  # not plain: a NaN, an object, an enormous integer, a cycle
         text = _encode_plain(jsonable(value))
-    return text if text.isascii() else _well_formed(text)
+    return text if text.isascii() else _on_one_line(_well_formed(text))
 
 
 def jsonable(value: Any, *, depth: int = 0) -> Any:
@@ -97,4 +97,12 @@ def _well_formed(text: str) -> str:
         text.encode("utf-8")
     except UnicodeEncodeError:
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def _on_one_line(text: str) -> str:
+    """Escape what some readers (`str.splitlines`, JavaScript) take for the end of a line; it can only stand in texts."""
+    for character in "\u2028\u2029\x85":
+        if character in text:
+            text = text.replace(character, f"\\u{ord(character):04x}")
     return text

@@ -22,6 +22,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from contexta.contract.json_text import dumps
 from contexta.v1 import capture_pb2
 from contexta_daemon.batches import BadBatchError, Rows, decode, decode_step, format_ns, format_ns_array
 from contexta_daemon.catalog import Key, Names, Scope, Session
@@ -255,7 +256,7 @@ def _make_template(session: Session, scope: Scope, key: Key) -> _Template:
         "payload_ref": _REF,
         "payload": {"envelope": fields, "payload": payload},
     }
-    text = strict_json(line) + "\n"
+    text = dumps(line) + "\n"
     ref = record_ref(session, scope, "metric", 0).removesuffix("0")
     for mark, shown in ((_TIME, f'"{_CUT}"'), (_REF, f'"{ref}{_CUT}"'), (_VALUE, _CUT)):
         text = text.replace(json.dumps(mark), shown)
@@ -296,23 +297,8 @@ def _line(time_ns: int, family: str, payload_type: str, ref: str, payload: dict[
         "payload_ref": ref,
         "payload": payload,
     }
-    return (strict_json(line) + "\n").encode()
+    return (dumps(line) + "\n").encode()
 
-
-def strict_json(value: Any) -> str:
-    """Compact JSON; floats that JSON cannot hold become the texts NaN, Infinity and -Infinity."""
-    try:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    except ValueError:
-        return json.dumps(_finite(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return _non_finite(value)
-    if isinstance(value, dict):
-        return {name: _finite(inner) for name, inner in value.items()}
-    return [_finite(inner) for inner in value] if isinstance(value, list) else value
 
 
 def artifact_payload(row: tuple[Any, ...]) -> dict[str, Any]:
