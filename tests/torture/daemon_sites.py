@@ -1,0 +1,125 @@
+"""The daemon killed at every write, sync, rename, truncate and unlink of a scripted session, its recovery included.
+
+strace delivers the signal when the Nth such call is made, before it is carried out. Each site: a daemon under strace
+takes a scripted session until it dies; a plain one comes up and the rest is sent. Everything acknowledged must be
+there once, and everything at last.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from daemon_script import SESSION, STEPS, CutOffError, play
+from rig import ROOT, Trial, folder, processes
+from stored import read_log
+
+from contexta_client.launch import is_serving, read_endpoint
+
+CALLS = ("write", "writev", "pwrite64", "fdatasync", "fsync", "rename", "unlink", "ftruncate", "truncate")
+CONFIG = {"records": {"segment_bytes": 4096}, "daemon": {"autostart": False}}
+
+
+def run(trial: Trial) -> None:
+    if shutil.which("strace") is None:
+        trial.skipped = "strace is not installed"
+        return
+    found = {call: _count(trial, call) for call in CALLS}
+    trial.say("calls of one session: " + ", ".join(f"{name} {number}" for name, number in found.items()))
+    sites = [(call, number) for call, total in found.items() for number in range(1, total + 1)]
+    if trial.short:
+        sites = sorted(trial.chance.sample(sites, min(14, len(sites))))
+    slowest = 0.0
+    died = 0
+    for place, (call, number) in enumerate(sites):
+        reopened_s, dead = _site(trial, call, number)
+        slowest, died = max(slowest, reopened_s), died + dead
+        if place % 50 == 49:
+            trial.say(f"{place + 1} of {len(sites)} sites")
+    trial.figure(
+        f"killed at {died} of {len(sites)} sites (of {sum(found.values())}); slowest to serve again {slowest:.2f} s"
+    )
+
+
+def _count(trial: Trial, call: str) -> int:
+    """Return how many of a call the whole script makes in the daemon."""
+    with folder() as place:
+        counts = place / "counts"
+        daemon = _daemon(place / "ws", ["strace", "-f", "-c", "-o", str(counts), "-e", f"trace={call}"])
+        acknowledged, problem = _play(place / "ws", daemon)
+        trial.check(not problem, f"undisturbed, the script fails: {problem}")
+        processes.end_all(place / "ws")
+        daemon.wait(30)
+        for line in counts.read_text().splitlines():
+            words = line.split()
+            if words and words[-1] == call:
+                return int(words[3])
+        return 0
+
+
+def _site(trial: Trial, call: str, number: int) -> tuple[float, bool]:
+    """Kill at the Nth call; return the seconds until a plain daemon served, and whether the kill happened."""
+    with folder() as place:
+        workspace = place / "ws"
+        inject = f"inject={call}:signal=SIGKILL:when={number}"
+        daemon = _daemon(workspace, ["strace", "-f", "-o", os.devnull, "-e", f"trace={call}", "-e", inject])
+        acknowledged, _ = _play(workspace, daemon)
+        if daemon.poll() is None and processes.pids_of("daemon", workspace):
+            processes.end_all(workspace)  # so that the sites of its ending are met as well
+        daemon.wait(30)
+        dead = daemon.returncode != 0
+        began = time.monotonic()
+        plain = _daemon(workspace, [])
+        reopened_s = time.monotonic() - began
+        rest, problem = _play(workspace, plain)
+        trial.check(not problem, f"{call} {number}: a plain daemon does not take the rest: {problem}")
+        processes.end_all(workspace)
+        plain.wait(30)
+        _check(trial, workspace, acknowledged, rest, f"{call} {number}")
+        return reopened_s, dead
+
+
+def _daemon(workspace: Path, before: list[str]) -> subprocess.Popen[bytes]:
+    """Start a daemon in the foreground; return when it serves or is dead."""
+    command = [*before, sys.executable, "-P", "-m", "contexta_daemon", "--workspace", str(workspace), "--foreground"]
+    quiet = subprocess.DEVNULL
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    daemon = subprocess.Popen(
+        [*command, "--config", json.dumps(CONFIG)], env=environment, stdout=quiet, stderr=quiet
+    )
+
+    def serving() -> bool:
+        endpoint = read_endpoint(workspace)
+        lives = endpoint is not None and endpoint.pid in processes.pids_of("daemon", workspace)
+        return daemon.poll() is not None or (lives and endpoint is not None and is_serving(endpoint))
+
+    processes.until(serving, 60, "the daemon serves or is dead")
+    return daemon
+
+
+def _play(workspace: Path, daemon: subprocess.Popen[bytes]) -> tuple[int, str]:
+    """Send the script from where the daemon stands; return how many items it acknowledged, and what went wrong."""
+    if daemon.poll() is not None:
+        return 0, "the daemon is dead"
+    try:
+        return play(workspace), ""
+    except CutOffError as error:
+        return error.acknowledged, str(error)
+
+
+def _check(trial: Trial, workspace: Path, acknowledged: int, rest: int, site: str) -> None:
+    sessions, log = read_log(workspace)
+    session = sessions.get(SESSION)
+    trial.check(session is not None, f"{site}: the session is not in the log")
+    if session is None:
+        return
+    steps, values = session.points("loss")
+    trial.check(list(steps) == list(range(STEPS)), f"{site}: {len(steps)} steps")
+    trial.check(list(values) == [step / 7 for step in range(STEPS)], f"{site}: values changed")
+    trial.check(session.gaps == 0, f"{site}: {session.gaps} gaps or repeats")
+    trial.check(acknowledged <= rest, f"{site}: {acknowledged} were acknowledged, then only {rest} known")
