@@ -24,9 +24,8 @@ def pids_of(role: str, workspace: Path) -> list[int]:
             continue
         with contextlib.suppress(OSError):
             words = Path("/proc", entry, "cmdline").read_bytes().split(b"\0")
-            # A daemon started by a launcher of ours is told by what the launcher was given.
-            named = any(word == module or word.endswith(b"/" + module + b"_launcher.py") for word in words)
-            if named and path in words:
+            is_python = b"python" in words[0].rpartition(b"/")[2]  # and no tracer that was given the same words
+            if is_python and module in words and path in words:
                 found.append(int(entry))
     return found
 
