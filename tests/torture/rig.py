@@ -76,11 +76,11 @@ def folder() -> Iterator[Path]:
             processes.remove_workspace(Path(name, "ws"))
 
 
-def python(program: str, *arguments: object, env: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
+def python(program: str, *arguments: object, stdout: int | None = None) -> subprocess.Popen[bytes]:
     """Start a program text with the repository importable."""
     places = [ROOT, ROOT / "tests", ROOT / "tests" / "torture"]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, places)), **(env or {})}
-    return subprocess.Popen([sys.executable, "-c", program, *map(str, arguments)], env=environment)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, places))}
+    return subprocess.Popen([sys.executable, "-c", program, *map(str, arguments)], env=environment, stdout=stdout)
 
 
 DELIVER = """
