@@ -26,7 +26,7 @@ OUT = Path("demo-out")
 WORKSPACE = OUT / ".contexta"
 PROJECT = "demo-blobs"
 WORKERS = 4
-LEARNING_RATES = (0.5, 0.05, 0.005)
+LEARNING_RATES = {"bold": 0.5, "steady": 0.05, "timid": 0.005}  # run name to rate
 EPOCHS, BATCH_ROWS, CLASSES, FEATURES = 4, 32, 5, 20
 
 
@@ -44,10 +44,10 @@ def train(rank: int) -> None:
     train_rows, test_rows = rows[:1536], rows[1536:]
     train_labels, test_labels = labels[:1536], labels[1536:]
     with Contexta(workspace=WORKSPACE, config={"project_name": PROJECT}) as ctx:
-        for rate in LEARNING_RATES:
+        for name, rate in LEARNING_RATES.items():
             weights = np.zeros((FEATURES, CLASSES))
             order = np.random.default_rng(rank)
-            with ctx.run(f"lr-{rate}", metadata={"learning_rate": rate}) as run:
+            with ctx.run(name, metadata={"learning_rate": rate}) as run:
                 with run.stage("train") as stage:
                     step = 0
                     for _ in range(EPOCHS):
@@ -65,7 +65,7 @@ def train(rank: int) -> None:
                 with run.stage("evaluate") as stage:
                     found = (test_rows @ weights).argmax(axis=1)
                     stage.metric("test_accuracy", float((found == test_labels).mean()), step=step)
-                    path = OUT / "models" / f"lr-{rate}-rank{rank}.npy"
+                    path = OUT / "models" / f"{name}-rank{rank}.npy"
                     path.parent.mkdir(parents=True, exist_ok=True)
                     np.save(path, weights)
                     stage.register_artifact("model", str(path))
@@ -136,7 +136,7 @@ def main() -> None:
         print(f"{name:<10} {rank:>4} {loss:>8.4f} {accuracy:>9.3f} {tested:>14.3f}")
     page = OUT / "report.html"
     write_report(page, PROJECT, curves, rows)
-    print(f"\nOpen {page} in a browser, or try: .venv/bin/contexta --workspace {WORKSPACE} run show lr-0.05")
+    print(f"\nOpen {page} in a browser, or try: .venv/bin/contexta --workspace {WORKSPACE} run show steady")
 
 
 if __name__ == "__main__":
