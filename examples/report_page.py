@@ -1,4 +1,4 @@
-"""The page that the demo leaves: loss curves by run and worker as inline SVG, and a table. No other files, no scripts."""
+"""The page that the demo leaves: loss curves by run and worker as inline SVG, and a table; no other files needed."""
 
 from __future__ import annotations
 
