@@ -15,7 +15,7 @@ from .log import Log, LoggedBatch, Position
 
 _log = logging.getLogger("contexta.followers")
 
-READ_BYTES = 8 << 20
+READ_BYTES = 4 << 20
 _FIRST_RETRY_S = 0.1
 _LAST_RETRY_S = 5.0
 

@@ -115,8 +115,8 @@ class Admission:
                 self.admitted_bytes -= cost
                 return await self._wait_durable(session_id, gate, end)
             pending = self._submit(session_id, gate, first_sequence, count, body, cursor, cost)
-            del body  # the writer holds it, and lets it go when it is packed
         finally:
+            del body  # the writer holds it until it is packed; the traceback of a refusal must not hold it at all
             self._leave(session_id, gate)
         await pending.wait()
         return end

@@ -18,7 +18,7 @@ from contexta_daemon.log import Log
 from .errors import check_form
 
 MAX_SETTLE_S = 60.0
-FETCHED_AT_ONCE = 16
+FETCHED_AT_ONCE = 8
 MAX_SENDERS = 16
 MAX_WORKERS = 1_000
 REPORT_KEPT_S = 30.0
