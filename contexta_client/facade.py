@@ -100,7 +100,7 @@ class Contexta:
         return self.recorder.sinks
 
     def close(self) -> None:
-        """Close what is open and wait, bounded, until all is durable and in the JSON Lines files. May be called twice."""
+        """Close what is open; wait, bounded, until all is durable and in the JSON Lines files. Twice is fine."""
         self.recorder.close()
         if self._questions is not None:
             self._questions.close()

@@ -1,10 +1,11 @@
-"""Finding and starting the daemon of a workspace, and seeing what its spools hold. Used by queries and the command line.
+"""Finding and starting the daemon of a workspace, and seeing what its spools hold.
 
 Imports grpc only inside functions: the training process may import this module without it.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
@@ -23,6 +24,7 @@ from contexta_client.capture.sender_start import SenderStart, sender_environment
 
 START_TIMEOUT_S = 15.0
 HEALTH_TIMEOUT_S = 2.0
+ALREADY_RUNNING = 3  # the exit status of a daemon that found another one
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,19 +123,19 @@ def ensure_daemon(
     if found is not None:
         return found
     deadline = monotonic() + timeout_s
-    process = start_daemon(workspace, config or {})
+    said = b""
+    with start_daemon(workspace, config or {}) as starter:  # ends as soon as the daemon is detached, or cannot be
+        _, said = starter.communicate()
     nap_s = 0.01
-    while monotonic() < deadline:
+    while starter.returncode in (0, ALREADY_RUNNING) and monotonic() < deadline:
         found = find_daemon(workspace)
         if found is not None:
             return found
-        if process.poll() not in (None, 0, 3):  # 3: another one was faster
-            break
         sleep(nap_s)
         nap_s = min(nap_s * 1.5, 0.1)
-    said = (process.stderr.read() if process.poll() is not None and process.stderr else b"").decode(errors="replace")
+    why = said.decode(errors="replace").strip()
     raise UnavailableError(
-        f"The daemon of {workspace} does not serve{': ' + said.strip() if said.strip() else ''}. "
+        f"The daemon of {workspace} does not serve{': ' + why if why else ''}. "
         f"Its log is {workspace / 'daemon' / 'daemon.log'}; `contexta daemon start --foreground` shows what it says.",
         code="daemon_unavailable",
     )
@@ -182,9 +184,8 @@ def local_workers(workspace: Path) -> list[LocalWorker]:
             names = sorted(os.listdir(root))
         except OSError:
             continue
-        for name in names:
-            if len(name) == 32 and (worker := _local_worker(root / name)) is not None:
-                found.append(worker)
+        workers = [_local_worker(root / name) for name in names if len(name) == 32]
+        found += [worker for worker in workers if worker is not None]
     return found
 
 
@@ -202,9 +203,24 @@ def _local_worker(folder: Path) -> LocalWorker | None:
     return LocalWorker(
         session_id=folder.name,
         pid=pid,
-        alive=pid > 0 and process_lives(pid),
+        alive=pid == os.getpid() or _is_locked(folder / fmt.LOCK_NAME),
         durable=words[fmt.DURABLE_ITEMS],
         dropped=sum(words[word] for word in range(fmt.DROPPED_METRICS, fmt.DROPPED_LARGE_ENTRIES + 1)),
         waiting_bytes=max(0, words[fmt.CREATED_BYTES] - words[fmt.RELEASED_BYTES]),
         trouble=data[start : start + min(length, fmt.TROUBLE_BYTES - 4)].decode("utf-8", "replace"),
     )
+
+
+def _is_locked(path: Path) -> bool:
+    """Whether another process holds a spool's lock. Not for this process's own: closing the file would free it."""
+    try:
+        file = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(file)
+    return False

@@ -41,7 +41,7 @@ from .tenancy import DaemonRecord, Tenancy
 _log = logging.getLogger("contexta.daemon")
 
 MAX_MESSAGE_BYTES = 16 << 20
-MAX_ANSWER_BYTES = 72 << 20  # a series comes in one answer of at most 64 MiB
+MAX_ANSWER_BYTES = 264 << 20  # a series comes in one answer of at most 256 MiB
 WATCH_S = 1.0
 DRAIN_S = 5.0
 LOG_FILE_BYTES = 4 << 20

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 from waiting import wait_until
-from workspace_processes import kill_all, pids_of, remove_workspace, spools_of
+from workspace_processes import kill_all, pids_of, remove_workspace
 
 from contexta import Contexta
+from contexta_client.launch import local_workers
 
 
 class Served:
@@ -58,7 +59,7 @@ class Served:
 
     def drained(self) -> None:
         """Wait until every spool of ended processes is delivered and gone."""
-        wait_until(lambda: not spools_of(self.path), 30)
+        wait_until(lambda: all(worker.alive for worker in local_workers(self.path)), 30)
 
     def close(self) -> None:
         for each in self._open:

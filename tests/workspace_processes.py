@@ -1,4 +1,4 @@
-"""The sender and the daemon of a workspace, seen from outside: found, killed, stopped, waited for. Linux only (/proc)."""
+"""The sender and the daemon of a workspace, from outside: found, killed, stopped, waited for. Linux only (/proc)."""
 
 from __future__ import annotations
 

@@ -33,6 +33,7 @@ RESERVED = frozenset(
         "CONTEXTA_SPOOL_DIR",
         "CONTEXTA_PARENT_SESSION",
         "CONTEXTA_PYTHON",
+        "CONTEXTA_LOG_LEVEL",
     }
 )
 

@@ -101,7 +101,7 @@ def _well_formed(text: str) -> str:
 
 
 def _on_one_line(text: str) -> str:
-    """Escape what some readers (`str.splitlines`, JavaScript) take for the end of a line; it can only stand in texts."""
+    """Escape what some readers (`str.splitlines`, JavaScript) take for the end of a line; it only stands in texts."""
     for character in "\u2028\u2029\x85":
         if character in text:
             text = text.replace(character, f"\\u{ord(character):04x}")

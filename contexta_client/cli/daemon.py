@@ -22,7 +22,8 @@ UNIT = """[Unit]
 Description=Contexta daemon for {workspace}
 
 [Service]
-ExecStart={python} -P -m contexta_daemon --workspace {workspace} --foreground --config "{{\\"daemon\\": {{\\"idle_timeout_s\\": 0}}}}"
+Environment=CONTEXTA_DAEMON__IDLE_TIMEOUT_S=0
+ExecStart={python} -P -m contexta_daemon --workspace {workspace} --foreground
 Restart=on-failure
 
 [Install]

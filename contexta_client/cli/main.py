@@ -63,7 +63,9 @@ Examples:
     default=lambda: os.environ.get("CONTEXTA_WORKSPACE__ROOT_PATH", ".contexta"),
     help="The workspace's folder (default: .contexta).",
 )
-@click.option("--format", "output_format", type=click.Choice(["text", "json"]), default="text", help="For people, or JSON.")
+@click.option(
+    "--format", "output_format", type=click.Choice(["text", "json"]), default="text", help="For people, or JSON."
+)
 @click.pass_context
 def root(ctx: click.Context, workspace: Path, output_format: str) -> None:
     """Look at ML runs that Contexta recorded, and at the service that keeps them.

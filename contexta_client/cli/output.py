@@ -46,7 +46,7 @@ class Terminal:
         print(dumps(value))
 
     def print_table(self, columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
-        """Print a table that fits the terminal; `empty` where there are no rows. Columns starting with > align right."""
+        """Print a table that fits the terminal; `empty` where there are no rows. A column named >x aligns right."""
         from rich.console import Console
         from rich.table import Table
         from rich.text import Text

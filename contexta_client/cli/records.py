@@ -31,7 +31,7 @@ def _filter_options(command: Any) -> Any:
 @_filter_options
 @click.option("--from-start", is_flag=True, help="First everything that is stored.")
 @click.pass_obj
-def tail(terminal: Terminal, from_start: bool, **wanted: str | None) -> None:
+def tail(terminal: Terminal, /, from_start: bool, **wanted: str | None) -> None:
     """Follow records live, as they become durable. Ends with Ctrl-C."""
     from contexta_client.query.records import RecordStore
 
@@ -62,7 +62,7 @@ def export() -> None:
 @_filter_options
 @click.option("--all-attempts", is_flag=True, help="Not only the newest attempt of each run.")
 @click.pass_obj
-def jsonl(terminal: Terminal, file: Path, all_attempts: bool, **wanted: str | None) -> None:
+def jsonl(terminal: Terminal, /, file: Path, all_attempts: bool, **wanted: str | None) -> None:
     """Write records as JSON lines."""
     from contexta.errors import StorageError
     from contexta_client.query.records import RecordStore

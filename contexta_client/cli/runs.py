@@ -40,7 +40,7 @@ def _list_options(command: Any) -> Any:
 @click.command()
 @_list_options
 @click.pass_obj
-def runs(terminal: Terminal, **options: Any) -> None:
+def runs(terminal: Terminal, /, **options: Any) -> None:
     """List runs, the oldest first."""
     _list(terminal, **options)
 
@@ -53,7 +53,7 @@ def run() -> None:
 @run.command("list")
 @_list_options
 @click.pass_obj
-def list_runs(terminal: Terminal, **options: Any) -> None:
+def list_runs(terminal: Terminal, /, **options: Any) -> None:
     """List runs, the oldest first."""
     _list(terminal, **options)
 
@@ -252,7 +252,9 @@ def _took(found: RunRecord) -> str:
     if found.ended_at is None:
         return ""
     seconds = (parse_ns(found.ended_at) - parse_ns(found.started_at)) / 1e9
-    return f"{seconds:.1f} s" if seconds < 120 else f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def _note(found: RunRecord) -> str:

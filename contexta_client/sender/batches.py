@@ -60,7 +60,8 @@ class Definitions:
 
     def all(self) -> list[bytes]:
         """Return every entry, each before those that refer to it."""
-        return [*([self.session] if self.session else []), *self.scopes.values(), *self.keys.values(), *self.groups.values()]
+        session = [self.session] if self.session else []
+        return [*session, *self.scopes.values(), *self.keys.values(), *self.groups.values()]
 
     @property
     def own_open_scopes(self) -> int:

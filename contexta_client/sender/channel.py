@@ -19,14 +19,19 @@ class Connection:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
-        limits = [("grpc.max_send_message_length", MAX_MESSAGE_BYTES), ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES)]
-        self._channel = grpc.insecure_channel(
-            f"unix:{endpoint.socket}", options=[*limits, ("grpc.enable_retries", 0), ("grpc.use_local_subchannel_pool", 1)]
-        )
+        options = [
+            ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+            ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+            ("grpc.enable_retries", 0),
+            ("grpc.use_local_subchannel_pool", 1),
+        ]
+        self._channel = grpc.insecure_channel(f"unix:{endpoint.socket}", options=options)
         self._stub = capture_pb2_grpc.CaptureStub(self._channel)
         self._metadata = (("contexta-token", endpoint.token), ("contexta-protocol", str(PROTOCOL_MAX)))
 
-    def call(self, method: str, request: object, *, timeout_s: float, done: Callable[[grpc.Future], None]) -> grpc.Future:
+    def call(
+        self, method: str, request: object, *, timeout_s: float, done: Callable[[grpc.Future], None]
+    ) -> grpc.Future:
         """Begin a call; `done` is called with its future on another thread."""
         future = getattr(self._stub, method).future(request, timeout=timeout_s, metadata=self._metadata)
         future.add_done_callback(done)

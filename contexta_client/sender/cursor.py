@@ -1,4 +1,4 @@
-"""Where the reading of one spool stands. Goes to the daemon with every batch, so that a sender that starts anew continues
+"""Where the reading of one spool stands. Goes to the daemon with every batch, so that a sender that starts anew goes on
 exactly behind the last batch that the daemon has. Drawn in docs/format/cursor.md.
 """
 

@@ -127,6 +127,7 @@ class SpoolReader:
         self._names: dict[tuple[int, int], dict[int, Path]] = {}
         self._before: dict[int, tuple[int, int]] = {}
         self.unreadable = 0
+        self._trouble = ""
 
     def _open_lock(self) -> int:
         assert self.home is not None
@@ -147,6 +148,10 @@ class SpoolReader:
         return True
 
     def set_trouble(self, text: str) -> None:
+        """Tell the writer what keeps its records from being delivered; empty: nothing."""
+        if text == self._trouble:
+            return
+        self._trouble = text
         data = text.encode()[: fmt.TROUBLE_BYTES - 4]
         at = fmt.TROUBLE_OFFSET
         self._header[at : at + 4 + len(data)] = len(data).to_bytes(4, "little") + data

@@ -183,7 +183,7 @@ class Service:
             if current is not None:
                 self._disconnect(now)
             if not self.workspace.is_dir():
-                self._let_go()
+                self._let_go()  # so that no daemon is started for the dead, which would make the folder again
             if self.sessions:
                 self.trouble = self.daemon.ensure(now)
             return
@@ -199,7 +199,7 @@ class Service:
     def _let_go(self) -> None:
         """The workspace was deleted: what dead processes left for it goes too. Living ones begin it anew."""
         for session_id, session in list(self.sessions.items()):
-            if session.gone:
+            if session.gone or session.reader.writer_is_gone():
                 _log.warning("the workspace is gone, and with it what session %s left", session_id.hex())
                 self._remove(session_id, session)
 
@@ -233,9 +233,8 @@ class Service:
         else:
             state = fmt.PUSHED_BACK if pushed else fmt.DELIVERING
         for session in self.sessions.values():
-            if int(session.words[fmt.DELIVERY_STATE]) != state:
-                session.words[fmt.DELIVERY_STATE] = state
-                session.reader.set_trouble(self.trouble)
+            session.words[fmt.DELIVERY_STATE] = state
+            session.reader.set_trouble(self.trouble or session.trouble or self.spill.trouble)
 
     def _settle(self, session_id: bytes, session: Session) -> None:
         """Answer settle requests by a call of their own, which does not hold up the batches."""
@@ -294,5 +293,5 @@ class Service:
         if self._away_since and now - self._away_since > 2.0:
             for session in self.sessions.values():
                 self.spill.relieve(session, int(self.config.get("capture", {}).get("spool_bytes", 64 << 20)))
-            if self.spill.trouble:
-                self.trouble = self.spill.trouble
+        else:
+            self.spill.trouble = ""

@@ -1,4 +1,4 @@
-"""One session's delivery: reads its spool in batches, keeps several in flight, and answers the writer through the header.
+"""One session's delivery: reads its spool in batches, keeps several in flight, answers the writer by the header.
 
 A state machine without clocks or sockets of its own: `Service` gives it the time, the connection and finished calls.
 """
@@ -77,6 +77,7 @@ class Session:
         self.final = "ending" if self.drained else ""  # "", ending, closing, closed
         self.definitions = Definitions()
         self.pushed_back = False
+        self.trouble = ""  # what the daemon says it cannot do
         self.losses_at = 0.0
 
     @property
@@ -291,6 +292,7 @@ class Session:
             self.acked = sent.body.cursor
             self.backoff_s = FIRST_BACKOFF_S
             self.pushed_back = False
+            self.trouble = ""
             moved = True
         if moved:
             self.words[fmt.DURABLE_ITEMS] = self.durable
@@ -307,9 +309,12 @@ class Session:
         error = self.in_flight[0].failed
         detail = error_detail(error) if isinstance(error, grpc.RpcError) else None
         code = detail.code if detail else ""
-        if code == "admission_full" or code in ("storage_full", "storage_failed"):
+        if detail is not None and code in ("admission_full", "storage_full", "storage_failed"):
             self.pushed_back = True
-            self._back_off(now, error, at_least_s=detail.retry_after_ms / 1000 if detail else 0.0)
+            if code != "admission_full":
+                self.trouble = detail.message
+                self.backoff_s = FIRST_BACKOFF_S  # the daemon looks by itself: once there is room, go on at once
+            self._back_off(now, error, at_least_s=detail.retry_after_ms / 1000)
             for sent in self.in_flight:  # the same bodies again
                 sent.future, sent.failed = None, None
         else:

@@ -201,9 +201,12 @@ class Log:
     def _abandon(self, what: str, error: OSError) -> LogIOError:
         """Leave the segment for ever. What it holds behind `committed` is void; the room is given back if possible."""
         writer, self._writer = self._writer, None
-        self._dirty = False
+        dirty, self._dirty = self._dirty, False
         if writer is None:
             return LogIOError(f"{what}: {error}", errno=error.errno or 0, segment=self._next_number - 1)
+        with contextlib.suppress(OSError):
+            if dirty and not writer.sync_failed:  # what was appended without a sync stays in this file
+                writer.sync()
         with contextlib.suppress(OSError):
             writer.close()
         if writer.number == self._tail.segment:

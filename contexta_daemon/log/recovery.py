@@ -106,6 +106,8 @@ def _last_checkpoint(directory: LogDirectory, chain: list[tuple[int, int]], foun
 
 def _replay(directory: LogDirectory, segment: SegmentReader, end: int, is_last: bool, found: Recovered) -> int:
     """Apply a segment's frames to the sessions; return where it ends."""
+    if not segment.header_is_whole():
+        found.notes.append(f"segment {segment.number}: a copy of its header is damaged; nothing is lost by that")
     for item in segment.scan(found.log_id or b"", start=HEADER_BYTES, end=end):
         if isinstance(item, Frame):
             _apply(item, found)

@@ -96,6 +96,7 @@ class SegmentWriter:
         self.path = path
         self.created_ns = header.created_ns
         self.end = 0
+        self.sync_failed = False
         self.batches = self.items = self.first_ns = self.last_ns = 0
         self._files = files
         self._seed = frame.segment_seed(header.log_id, header.number)
@@ -118,7 +119,11 @@ class SegmentWriter:
         self.end = self._pending_end
 
     def sync(self) -> None:
+        """Make durable what was written. After a failure the system may have dropped it: never asked again."""
+        assert not self.sync_failed
+        self.sync_failed = True
         self._files.sync(self._fd)
+        self.sync_failed = False
 
     def close(self) -> None:
         fd, self._fd = self._fd, -1
@@ -152,6 +157,11 @@ class SegmentReader:
 
     def header(self) -> SegmentHeader:
         return decode_header(self.read(0, HEADER_BYTES), number=self.number)
+
+    def header_is_whole(self) -> bool:
+        """Whether both copies of the header are there and the same."""
+        data = self.read(0, HEADER_BYTES)
+        return len(data) == HEADER_BYTES and data[:HEADER_COPY_BYTES] == data[HEADER_COPY_BYTES:]
 
     def read(self, offset: int, count: int) -> bytes:
         try:

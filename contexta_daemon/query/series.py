@@ -20,7 +20,7 @@ from contexta_daemon.log import Log, LogCorruptError, LogTruncatedError, Positio
 
 from .finding import FoundRun, find_run
 
-MAX_REPLY_BYTES = 64 << 20  # what a channel takes is a little more
+MAX_REPLY_BYTES = 256 << 20  # what a channel takes is a little more; the answer is made in memory
 BYTES_A_POINT = 8 + 1 + 8 + 8 + 4
 MAX_POINTS = MAX_REPLY_BYTES // BYTES_A_POINT
 
