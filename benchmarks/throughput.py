@@ -26,7 +26,7 @@ def worker(kind: str, place: Path, number: int, count: int) -> None:
     """One capturing process: says when it is ready, waits to be told to go, prints the seconds of calls and of all."""
     import gc
 
-    values = list(value_of(range(count if kind != "log" else count // WIDTH)))
+    values = value_of(range(count if kind != "log" else count // WIDTH)).tolist()
     if kind in ("metric", "log"):
         from contexta import Contexta
 

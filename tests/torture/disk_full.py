@@ -86,8 +86,9 @@ def _workspace(
             before = shared[CALLS]
             if trial.chance.random() < 0.6:
                 shared[BURST] = trial.chance.randrange(10_000, 80_000)
+            processes.until(lambda before=before: shared[CALLS] > before, 10, "capture goes on")
             says_s = processes.until(lambda: _worker(workspace).trouble, 30, "it says that the disk is full")
-            trial.check("full" in _worker(workspace).trouble, f"round {number}: it says {_worker(workspace).trouble!r}")
+            trial.check("no room" in _worker(workspace).trouble, f"round {number}: it says {_worker(workspace).trouble!r}")
             processes.until(lambda before=before: shared[CALLS] > before + 100, 10, "capture goes on")
             pause(trial.chance, 1.0)
             (workspace / "filler").unlink()
