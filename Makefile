@@ -10,7 +10,7 @@ find_python = for name in python3.13 python3.12 python3.11 python3; do \
 	    && "$$name" -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; \
 	  then echo "$$name"; break; fi; done
 
-.PHONY: demo test check bench torture clean
+.PHONY: demo test check bench bench-trackers torture clean
 
 demo: $(INSTALLED)
 	$(BIN)/python examples/demo.py
@@ -25,6 +25,10 @@ check: $(INSTALLED)
 
 bench: $(INSTALLED)
 	$(BIN)/python benchmarks/run.py
+
+# Installs other trackers, each below .envs, and makes the same calls to them.
+bench-trackers: $(INSTALLED)
+	$(BIN)/python benchmarks/trackers.py --install
 
 torture: $(INSTALLED)
 	$(BIN)/python scripts/torture.py
@@ -44,6 +48,6 @@ $(INSTALLED): pyproject.toml
 clean:
 	@if [ -d demo-out/.contexta ] && [ -x $(BIN)/contexta ]; then \
 	  $(BIN)/contexta --workspace demo-out/.contexta daemon stop >/dev/null 2>&1 || true; fi
-	rm -rf $(VENV) .venv-stubs .venv-oldest demo-out build dist
+	rm -rf $(VENV) .venv-stubs .venv-oldest .envs demo-out build dist
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

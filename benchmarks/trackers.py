@@ -1,11 +1,12 @@
 """The same calls made to other trackers, each in an environment of its own below .envs, all of them offline.
 
-`python benchmarks/trackers.py --install` makes the environments first (`make bench-trackers` does both). None of them is
-a dependency of anything. A tracker that is not installed is left out, and the report says so.
+`python benchmarks/trackers.py --install` makes the environments first (`make bench-trackers` does both). None of them
+is a dependency of anything. A tracker that is not installed is left out, and the report says so.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -62,23 +63,27 @@ def trial(name: str, *, workers: int, count: int, log_count: int) -> list[dict[s
         command = [str(python_of(name)), str(Path(__file__).with_name("tracker_worker.py")), name, str(place)]
         # A home of their own: settings and caches of the user are neither read nor written.
         env = {**os.environ, "HOME": str(place), "TMPDIR": str(place), "PYTHONWARNINGS": "ignore"}
-        started = [
-            subprocess.Popen(
-                [*command, str(number), str(count), str(log_count)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=said,
-                text=True,
-                cwd=place,
-                env=env,
-            )
-            for number in range(workers)
-        ]
+        started: list[subprocess.Popen[str]] = []
         try:
+            for number in range(workers):  # one after the other: some cannot create their database twice at once
+                worker = subprocess.Popen(
+                    [*command, str(number), str(count), str(log_count)],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=said,
+                    text=True,
+                    cwd=place,
+                    env=env,
+                )
+                started.append(worker)
+                assert worker.stdout is not None
+                worker.stdout.readline()
             for each in started:
-                assert each.stdout is not None
-                each.stdout.readline()
-            answers = [json.loads(each.communicate("\n", timeout=TRIAL_TIMEOUT_S)[0] or "null") for each in started]
+                assert each.stdin is not None
+                with contextlib.suppress(BrokenPipeError):
+                    each.stdin.write("\n")
+                    each.stdin.flush()
+            answers = [json.loads(each.communicate(timeout=TRIAL_TIMEOUT_S)[0] or "null") for each in started]
         finally:
             for each in started:
                 each.kill()
@@ -116,7 +121,7 @@ def measure(report: Report, quick: bool) -> None:
         except (RuntimeError, ValueError, subprocess.TimeoutExpired) as problem:
             report.remarks.append(f"{name} {version} did not get through: {str(problem).splitlines()[-1:]}")
     report.remarks.append(
-        "Every tracker offline and with its defaults; what it kept is not read back here (throughput does that for ours)."
+        "Every tracker is offline and has its defaults. What it kept is not read back; throughput does that for ours."
     )
 
 
@@ -134,7 +139,8 @@ def _ends(table: harness.Table, name: str, version: str, count: int) -> None:
     rates = []
     for workers in (1, 8):
         found = trial(name, workers=workers, count=count // workers, log_count=0)
-        rates.append(rate(count // workers * workers / (max(each["total_ns"] for each in found) / 1e9)))
+        per_s = count // workers * workers / (max(each["total_ns"] for each in found) / 1e9)
+        rates.append(rate(per_s) if per_s >= 10_000 else f"{per_s:,.0f} /s")
     table.add(f"{name} {version}", f"{count:,}", *rates)
 
 
