@@ -19,15 +19,16 @@ class BreakableFiles(RealFiles):
     """Counts calls in `calls`. The call of index `break_at` fails: with an errno, or `how="short"` (a write takes one
     byte), or `how="crash"` (a write takes a part, then and from then on every call raises Crash)."""
 
-    def __init__(self, *, break_at: int = -1, how: int | str = 0) -> None:
+    def __init__(self, *, break_at: int = -1, how: int | str = 0, before: BreakableFiles | None = None) -> None:
+        """`before`: the files of a process that was killed; the power may still take what it did not sync."""
         self.calls: list[str] = []
         self.break_at = break_at
         self.how = how
         self.crashed = False
         self.failed_syncs: set[Path] = set()
         self._paths: dict[int, Path] = {}
-        self._synced_bytes: dict[Path, int] = {}
-        self._synced_names: set[Path] = set()
+        self._synced_bytes: dict[Path, int] = dict(before._synced_bytes) if before else {}
+        self._synced_names: set[Path] = set(before._synced_names) if before else set()
 
     def create(self, path: Path) -> int:
         self._call("create", path)
@@ -74,7 +75,8 @@ class BreakableFiles(RealFiles):
     def truncate(self, path: Path, size: int) -> None:
         self._call("truncate", path)
         super().truncate(path, size)
-        self._synced_bytes[path] = min(size, self._synced_bytes.get(path, size))
+        if path in self._synced_bytes:
+            self._synced_bytes[path] = min(size, self._synced_bytes[path])
 
     def close(self, fd: int) -> None:
         path = self._paths.pop(fd)
@@ -121,6 +123,7 @@ class BreakableFiles(RealFiles):
             kept = chance.randint(synced, max(synced, len(data)))
             zeros = chance.choice((0, 0, len(data) - kept))
             path.write_bytes(data[:kept] + b"\0" * zeros)
+        self._synced_bytes.clear()  # what is left now is on the disk
 
     def _call(self, name: str, path: Path) -> None:
         index = len(self.calls)
