@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping, Sequence
 from types import TracebackType
@@ -112,6 +113,10 @@ class Contexta:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if error is not None:  # what is still open did not complete
+            from .capture.scope_life import outcome
+
+            self.recorder.end(*outcome(kind, error), wait_s=self.config.capture.exit_timeout_s)
         self.close()
 
     # --- questions ---------------------------------------------------------------------------------------------------
@@ -197,21 +202,25 @@ class Contexta:
         return self._records
 
     def _ask(self) -> Questions:
-        """Return the questions, connected lazily; what this process captured is durable before it asks."""
+        """Return the questions; they connect with the first one."""
         if self._questions is None:
             from .query.channel import Connection
             from .query.questions import Questions
             from .query.records import RecordStore
 
-            daemon = self.config.daemon
-            connection = Connection(self.recorder.workspace, self.config.for_services(), autostart=daemon.autostart)
+            autostart = self.config.daemon.autostart
+            settings = self.config.for_services()
+            connection = Connection(
+                self.recorder.workspace, settings, autostart=autostart, before=self._flush_before_asking
+            )
             self._questions, self._records = Questions(connection), RecordStore(connection)
-        if self.recorder.session_id is not None:
-            try:
-                self.flush(QUERY_FLUSH_S)
-            except DeadlineError:
-                pass  # the answer is as far as the daemon is
         return self._questions
+
+    def _flush_before_asking(self) -> None:
+        """Let an answer hold what this process captured before the question; bounded, for a daemon that is away."""
+        if self.recorder.session_id is not None:
+            with contextlib.suppress(DeadlineError):
+                self.flush(QUERY_FLUSH_S)
 
     def _wait_for_hash(self, manifest: ArtifactManifest, timeout: float | None) -> ArtifactManifest:
         """Return a manifest with the hash that the daemon computed. Raises DeadlineError after `timeout` seconds."""

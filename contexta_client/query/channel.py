@@ -3,90 +3,167 @@
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from threading import RLock
-from typing import Any
+from time import monotonic, sleep
+from typing import Any, TypeVar
 
 import grpc
 
 from contexta._version import PROTOCOL_MAX
-from contexta.errors import ContextaError, DeadlineError, UnavailableError, error_from_code
+from contexta.errors import (
+    KIND_OF_CODE,
+    ContextaError,
+    DeadlineError,
+    LifecycleError,
+    NotFoundError,
+    StorageError,
+    UnavailableError,
+    ValidationError,
+    error_from_code,
+)
 from contexta.v1 import query_pb2_grpc, status_pb2, status_pb2_grpc
 from contexta_client import launch
 
-MAX_MESSAGE_BYTES = 72 << 20  # a series comes in one answer of at most 64 MiB
+Message = TypeVar("Message")
+
+MAX_REQUEST_BYTES = 16 << 20
 DEADLINE_S = 60.0
+DRAIN_S = 10.0  # the longest that a daemon that is ending is waited for
+# A wrong value has many codes, one for each rule: where the code names no kind, the status does.
+_KIND_OF_STATUS: dict[grpc.StatusCode, type[ContextaError]] = {
+    grpc.StatusCode.INVALID_ARGUMENT: ValidationError,
+    grpc.StatusCode.NOT_FOUND: NotFoundError,
+    grpc.StatusCode.DATA_LOSS: StorageError,
+    grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineError,
+    grpc.StatusCode.UNAVAILABLE: UnavailableError,
+}
 _STUBS: dict[str, Callable[[Any], Any]] = {"query": query_pb2_grpc.QueryStub, "status": status_pb2_grpc.StatusStub}
+
+_in_flight: set[_Flight] = set()  # the calls of this process that have begun and not ended
+_inherited: list[object] = []  # channels and calls of the parent: even letting go of one would use its dead threads
+_connections: weakref.WeakSet[Connection] = weakref.WeakSet()
+_unusable = False
 
 
 class Connection:
-    """Always: a channel is used only by the process that made it, and each call has a deadline."""
+    """Always: a channel is used only by the process that made it, and each call has a deadline.
 
-    def __init__(self, workspace: Path, config: Mapping[str, Any], *, autostart: bool) -> None:
-        """config: for a daemon that has to be started. autostart False: a missing one is an error."""
+    gRPC survives a fork only while no call is in flight; a child forked during one is told so instead of aborting.
+    """
+
+    def __init__(
+        self,
+        workspace: Path,
+        config: Mapping[str, Any],
+        *,
+        autostart: bool,
+        before: Callable[[], None] = lambda: None,
+    ) -> None:
+        """config: for a daemon that has to be started. autostart False: a missing one is an error.
+
+        before: called ahead of every question.
+        """
         self.workspace = workspace
         self._config = config
         self._autostart = autostart
+        self._before = before
         self._lock = RLock()
         self._channel: grpc.Channel | None = None
-        self._pid = 0
+        self._endpoint: launch.Endpoint | None = None  # of the channel, or of the last one
         self._metadata: tuple[tuple[str, str], ...] = ()
 
     def call(self, service: str, method: str, request: Any, *, deadline_s: float = DEADLINE_S) -> Any:
         """Ask and return the answer. Raises the ContextaError that the daemon answered with.
 
-        A daemon that ended since the last question is found or started anew, once.
+        A daemon that ended since the last question, or is ending, is found or started anew, once.
         """
+        self._before()
         for last in (False, True):
-            try:
-                return self._method(service, method)(request, timeout=deadline_s, metadata=self._metadata)
-            except grpc.RpcError as error:
-                if error.code() == grpc.StatusCode.UNAVAILABLE and not last and not _detail(error).code:
-                    self.close()
-                    continue
-                raise to_error(error) from error
+            with _Flight():
+                try:
+                    return self._method(service, method)(request, timeout=deadline_s, metadata=self._metadata)
+                except grpc.RpcError as error:
+                    if last or not self._left_by_its_daemon(error):
+                        raise to_error(error) from error
         raise AssertionError("the second try returns or raises")
 
     def stream(self, service: str, method: str, request: Any, *, deadline_s: float | None = None) -> Iterator[Any]:
-        """Ask and yield the answers as they come; ending the iteration cancels the call."""
-        call = self._method(service, method)(request, timeout=deadline_s, metadata=self._metadata)
-        try:
-            yield from call
-        except grpc.RpcError as error:
-            if error.code() != grpc.StatusCode.CANCELLED:
-                raise to_error(error) from error
-        finally:
-            call.cancel()
+        """Ask and yield the answers as they come; ending the iteration cancels the call.
+
+        Before the first answer, a daemon that ended is found or started anew, once, as in `call`.
+        """
+        self._before()
+        begun = False
+        for last in (False, True):
+            with _Flight() as flight:
+                answers = self._method(service, method)(request, timeout=deadline_s, metadata=self._metadata)
+                flight.call = answers
+                try:
+                    for answer in answers:
+                        begun = True
+                        yield answer
+                    return
+                except grpc.RpcError as error:
+                    if last or begun or not self._left_by_its_daemon(error):
+                        raise to_error(error) from error
+                finally:
+                    if flight in _in_flight:  # not after a fork
+                        answers.cancel()
 
     def close(self) -> None:
-        """Drop the channel; the next question makes another. One inherited through a fork is left alone."""
+        """Drop the channel; the next question makes another."""
         with self._lock:
             channel, self._channel = self._channel, None
-            if channel is not None and self._pid == os.getpid():
+            if channel is not None:
                 channel.close()
+
+    def after_fork_in_child(self) -> None:
+        """Leave the parent's channel and lock alone: the threads that serve or hold them are not in this process."""
+        self._lock = RLock()
+        if self._channel is not None:
+            _inherited.append(self._channel)
+            self._channel = None
+
+    def _left_by_its_daemon(self, error: grpc.RpcError) -> bool:
+        """Whether a call failed since its daemon is gone or going; then the channel is dropped, and the end awaited."""
+        if error.code() != grpc.StatusCode.UNAVAILABLE or _detail(error).code not in ("", "draining"):
+            return False
+        self.close()
+        deadline = monotonic() + DRAIN_S
+        was = self._endpoint
+        while was is not None and launch.process_lives(was.pid) and not launch.is_serving(was):
+            if monotonic() > deadline:
+                break
+            sleep(0.05)
+        return True
 
     def _method(self, service: str, method: str) -> Any:
         return getattr(_STUBS[service](self._connected()), method)
 
     def _connected(self) -> grpc.Channel:
-        if self._pid not in (0, os.getpid()):  # forked: neither the parent's lock nor its channel can be used
-            self._lock = RLock()
-            self._channel = None
+        if _unusable:
+            raise LifecycleError(
+                "This process was forked while its parent was asking, and gRPC cannot be used in it. Ask in the "
+                "parent, or start the process with multiprocessing's `spawn`. Capturing works here.",
+                code="forked_while_asking",
+            )
         with self._lock:
             if self._channel is None:
-                endpoint = self._endpoint()
+                self._endpoint = endpoint = self._find_daemon()
                 limits = [
-                    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-                    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+                    ("grpc.max_receive_message_length", -1),  # a series of any length comes in one answer
+                    ("grpc.max_send_message_length", MAX_REQUEST_BYTES),
                     ("grpc.use_local_subchannel_pool", 1),
                 ]
                 self._channel = grpc.insecure_channel(f"unix:{endpoint.socket}", options=limits)
                 self._metadata = (("contexta-token", endpoint.token), ("contexta-protocol", str(PROTOCOL_MAX)))
-                self._pid = os.getpid()
+                _connections.add(self)
             return self._channel
 
-    def _endpoint(self) -> launch.Endpoint:
+    def _find_daemon(self) -> launch.Endpoint:
         launch.check_workspace(self.workspace)
         launch.ensure_sender(self.workspace)
         if self._autostart:
@@ -101,11 +178,23 @@ class Connection:
         return found
 
 
+def message(kind: Callable[..., Message], **fields: Any) -> Message:
+    """Build a request. Raises ValidationError for a value that does not fit, such as a negative limit."""
+    try:
+        return kind(**fields)
+    except (TypeError, ValueError) as error:
+        asked = ", ".join(f"{name}={value!r}" for name, value in fields.items() if value not in (None, "", 0))
+        raise ValidationError(f"This cannot be asked with {asked[:400]}: {error}", code="query_invalid") from error
+
+
 def to_error(error: grpc.RpcError) -> ContextaError:
     """Return what the daemon said about a failed call, as the error of its code."""
     detail = _detail(error)
     if detail.code:
         details = dict(detail.details)
+        kind = _KIND_OF_STATUS.get(error.code())
+        if kind is not None and detail.code not in KIND_OF_CODE:
+            return kind(detail.message, code=detail.code, details=details, retryable=detail.retryable)
         return error_from_code(detail.code, detail.message, details=details, retryable=detail.retryable)
     if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
         return DeadlineError("The daemon did not answer in time; `contexta daemon status` tells how it is doing.")
@@ -117,3 +206,29 @@ def _detail(error: grpc.RpcError) -> status_pb2.ErrorDetail:
         if key == "contexta-error-bin":
             return status_pb2.ErrorDetail.FromString(value)
     return status_pb2.ErrorDetail()
+
+
+class _Flight:
+    """A call from its begin to its end, with what must not be touched in a process that is forked in between."""
+
+    def __init__(self) -> None:
+        self.call: Any = None
+
+    def __enter__(self) -> _Flight:
+        _in_flight.add(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _in_flight.discard(self)
+
+
+def _after_fork_in_child() -> None:
+    global _unusable
+    _unusable = _unusable or bool(_in_flight)
+    _inherited.extend(_in_flight)
+    _in_flight.clear()
+    for each in list(_connections):
+        each.after_fork_in_child()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

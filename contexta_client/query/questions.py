@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from contexta.contract.json_text import dumps
+from contexta.errors import ValidationError
 from contexta.interpretation import (
     ArtifactRecord,
     BatchRecord,
@@ -22,7 +23,7 @@ from contexta.interpretation import (
 )
 from contexta.v1 import query_pb2, status_pb2
 
-from .channel import Connection
+from .channel import Connection, message
 
 
 class Questions:
@@ -57,11 +58,11 @@ class Questions:
 
     def run(self, run_id: str, attempt: int = 0) -> RunRecord:
         """Return one run (attempt 0: its newest). Raises NotFoundError and AmbiguousError."""
-        request = query_pb2.ListRunsRequest(run_id=run_id, attempt=attempt)
+        request = message(query_pb2.ListRunsRequest, run_id=run_id, attempt=attempt)
         return _run(self._ask("ListRuns", request).runs[0])
 
     def stages(self, run_id: str, attempt: int = 0) -> list[StageRecord]:
-        reply = self._ask("ListStages", query_pb2.ListStagesRequest(run_id=run_id, attempt=attempt))
+        reply = self._ask("ListStages", message(query_pb2.ListStagesRequest, run_id=run_id, attempt=attempt))
         return [
             StageRecord(
                 stage_id=each.stage_id,
@@ -77,7 +78,7 @@ class Questions:
         ]
 
     def batches(self, run_id: str, stage_id: str | None = None) -> list[BatchRecord]:
-        reply = self._ask("ListBatches", query_pb2.ListBatchesRequest(run_id=run_id, stage_id=stage_id or ""))
+        reply = self._ask("ListBatches", message(query_pb2.ListBatchesRequest, run_id=run_id, stage_id=stage_id or ""))
         return [
             BatchRecord(
                 batch_id=each.batch_id,
@@ -94,7 +95,7 @@ class Questions:
         ]
 
     def samples(self, run_id: str, stage_id: str | None = None, batch_id: str | None = None) -> list[SampleRecord]:
-        request = query_pb2.ListSamplesRequest(run_id=run_id, stage_id=stage_id or "", batch_id=batch_id or "")
+        request = message(query_pb2.ListSamplesRequest, run_id=run_id, stage_id=stage_id or "", batch_id=batch_id or "")
         return [
             SampleRecord(
                 sample_id=each.sample_id,
@@ -111,7 +112,7 @@ class Questions:
         ]
 
     def deployments(self, project_name: str | None = None, run_id: str | None = None) -> list[DeploymentRecord]:
-        request = query_pb2.ListDeploymentsRequest(project_name=project_name or "", run_id=run_id or "")
+        request = message(query_pb2.ListDeploymentsRequest, project_name=project_name or "", run_id=run_id or "")
         return [
             DeploymentRecord(
                 deployment_id=each.deployment_id,
@@ -129,7 +130,7 @@ class Questions:
         ]
 
     def artifacts(self, run_id: str | None = None, artifact_ref: str | None = None) -> list[ArtifactRecord]:
-        request = query_pb2.ListArtifactsRequest(run_id=run_id or "", artifact_ref=artifact_ref or "")
+        request = message(query_pb2.ListArtifactsRequest, run_id=run_id or "", artifact_ref=artifact_ref or "")
         return [
             ArtifactRecord(
                 artifact_ref=each.artifact_ref,
@@ -149,12 +150,12 @@ class Questions:
         ]
 
     def workers(self, run_id: str, attempt: int = 0) -> Sequence[query_pb2.Worker]:
-        request = query_pb2.ListWorkersRequest(run_id=run_id, attempt=attempt)
+        request = message(query_pb2.ListWorkersRequest, run_id=run_id, attempt=attempt)
         return list(self._ask("ListWorkers", request).workers)
 
     def environment(self, run_id: str, attempt: int = 0) -> dict[str, Any] | None:
         """Return what the run ran in, as plain values; None when it was not captured."""
-        reply = self._ask("GetEnvironment", query_pb2.GetEnvironmentRequest(run_id=run_id, attempt=attempt))
+        reply = self._ask("GetEnvironment", message(query_pb2.GetEnvironmentRequest, run_id=run_id, attempt=attempt))
         if not reply.found:
             return None
         return {
@@ -181,7 +182,8 @@ class Questions:
         rank: int | None = None,
         attempt: int = 0,
     ) -> StepSeries:
-        request = query_pb2.GetStepSeriesRequest(
+        request = message(
+            query_pb2.GetStepSeriesRequest,
             run_id=run_id,
             metric_key=metric_key,
             stage_id=stage_id or "",
@@ -214,7 +216,9 @@ class Questions:
 
 def _runs_request(query: RunListQuery) -> query_pb2.ListRunsRequest:
     between = query.time_range or TimeRange()
-    return query_pb2.ListRunsRequest(
+    _check("time_range", between, TimeRange)
+    return message(
+        query_pb2.ListRunsRequest,
         project_name=query.project_name or "",
         status=query.status or "",
         tags_json=dumps(dict(query.tags)) if query.tags else "",
@@ -231,12 +235,21 @@ def _runs_request(query: RunListQuery) -> query_pb2.ListRunsRequest:
 
 
 def _condition(condition: MetricCondition) -> query_pb2.MetricCondition:
-    return query_pb2.MetricCondition(
+    _check("metric_conditions", condition, MetricCondition)
+    return message(
+        query_pb2.MetricCondition,
         metric_key=condition.metric_key,
         operator=condition.operator,
         threshold=condition.threshold,
         stage_name=condition.stage_name or "",
     )
+
+
+def _check(name: str, value: object, kind: type) -> None:
+    if not isinstance(value, kind):
+        raise ValidationError(
+            f"{name} takes contexta.interpretation.{kind.__name__}, not {type(value).__name__}.", code="query_invalid"
+        )
 
 
 def _run(run: query_pb2.Run) -> RunRecord:

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from contexta.contract.json_text import dumps
+from contexta.errors import UnavailableError, ValidationError, nearest
 from contexta.interpretation import ObservationRecord
 from contexta.v1 import query_pb2
 
-from .channel import Connection
+from .channel import Connection, message
 
 FILTER_FIELDS = tuple(field.name for field in query_pb2.RecordFilter.DESCRIPTOR.fields)
 
@@ -29,24 +30,47 @@ class RecordStore:
         """Yield the records that match, in the order in which they became durable, without holding more than a page.
 
         filter, fields: run_id, stage_id, batch_id, sample_id, record_type, key, project_name, started_at, ended_at,
-        attempt, all_attempts. Raises ValidationError for another one, NotFoundError for a run that is not there.
+        attempt, all_attempts. Raises ValidationError for another one at once, and NotFoundError for a run that is not
+        there with the first record asked for.
         """
-        request = query_pb2.ScanRecordsRequest(filter=record_filter({**(filter or {}), **fields}), limit=limit or 0)
-        for page in self._connection.stream("query", "ScanRecords", request):
-            for record in page.records:
-                yield observation(record)
+        wanted = record_filter({**(filter or {}), **fields})
+        if limit == 0:
+            return iter(())
+        return self._pages(message(query_pb2.ScanRecordsRequest, filter=wanted, limit=limit))
+
+    def _pages(self, request: query_pb2.ScanRecordsRequest) -> Iterator[ObservationRecord]:
+        """Yield what a scan finds; when the daemon is replaced meanwhile, the new one goes on behind the last page."""
+        while True:
+            went_on = False
+            try:
+                for page in self._connection.stream("query", "ScanRecords", request):
+                    for record in page.records:
+                        yield observation(record)
+                    went_on = True
+                    request.cursor = page.cursor
+                    if request.limit:
+                        request.limit -= len(page.records)
+                        if not request.limit:
+                            return
+                return
+            except UnavailableError:
+                if not went_on:
+                    raise
 
     def tail(self, filter: Mapping[str, Any] | None = None, *, from_start: bool = False) -> Iterator[ObservationRecord]:
         """Yield records as they become durable, until the iteration is ended."""
-        request = query_pb2.TailRequest(filter=record_filter(filter or {}), from_start=from_start)
+        request = message(query_pb2.TailRequest, filter=record_filter(filter or {}), from_start=from_start)
+        return self._live(request)
+
+    def _live(self, request: query_pb2.TailRequest) -> Iterator[ObservationRecord]:
         for page in self._connection.stream("query", "Tail", request):
             for record in page.records:
                 yield observation(record)
 
     def export_jsonl(self, path: str | os.PathLike[str], filter: Mapping[str, Any] | None = None, **fields: Any) -> int:
-        """Write the records that match as strict JSON lines; return how many. The file is there whole, or not at all."""
+        """Write the records that match as strict JSON lines; return how many. The file is whole, or not there."""
         target = Path(path)
-        temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+        temporary = target.with_name(f".{target.name[:200]}.{os.urandom(6).hex()}.tmp")
         count = 0
         try:
             with temporary.open("x", encoding="utf-8") as file:
@@ -63,8 +87,6 @@ class RecordStore:
 
 def record_filter(fields: Mapping[str, Any]) -> query_pb2.RecordFilter:
     """Return the message for a filter. Raises ValidationError for a field that does not exist."""
-    from contexta.errors import ValidationError, nearest
-
     given = {name: value for name, value in fields.items() if value is not None}
     for name in given:
         if name not in FILTER_FIELDS:
@@ -73,10 +95,7 @@ def record_filter(fields: Mapping[str, Any]) -> query_pb2.RecordFilter:
                 + nearest(name, list(FILTER_FIELDS)),
                 code="query_invalid",
             )
-    try:
-        return query_pb2.RecordFilter(**given)
-    except (TypeError, ValueError) as error:
-        raise ValidationError(f"The filter cannot be used: {error}.", code="query_invalid") from error
+    return message(query_pb2.RecordFilter, **given)
 
 
 def observation(record: query_pb2.Record) -> ObservationRecord:
