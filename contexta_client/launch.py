@@ -24,6 +24,7 @@ from contexta_client.capture.sender_start import SenderStart, sender_environment
 
 START_TIMEOUT_S = 15.0
 HEALTH_TIMEOUT_S = 2.0
+ANOTHER_START_S = 1.0
 ALREADY_RUNNING = 3  # the exit status of a daemon that found another one
 
 
@@ -124,15 +125,20 @@ def ensure_daemon(
         return found
     deadline = monotonic() + timeout_s
     said = b""
-    with start_daemon(workspace, config or {}) as starter:  # ends as soon as the daemon is detached, or cannot be
-        _, said = starter.communicate()
-    nap_s = 0.01
-    while starter.returncode in (0, ALREADY_RUNNING) and monotonic() < deadline:
-        found = find_daemon(workspace)
-        if found is not None:
-            return found
-        sleep(nap_s)
-        nap_s = min(nap_s * 1.5, 0.1)
+    while monotonic() < deadline:
+        with start_daemon(workspace, config or {}) as starter:  # ends as soon as the daemon is detached, or cannot be
+            _, said = starter.communicate()
+        if starter.returncode not in (0, ALREADY_RUNNING):
+            break
+        # The one that was there first is starting, or it is ending and will never serve: then another is needed.
+        until = deadline if starter.returncode == 0 else min(deadline, monotonic() + ANOTHER_START_S)
+        nap_s = 0.01
+        while monotonic() < until:
+            found = find_daemon(workspace)
+            if found is not None:
+                return found
+            sleep(nap_s)
+            nap_s = min(nap_s * 1.5, 0.1)
     why = said.decode(errors="replace").strip()
     raise UnavailableError(
         f"The daemon of {workspace} does not serve{': ' + why if why else ''}. "
