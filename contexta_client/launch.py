@@ -20,7 +20,7 @@ from contexta._version import PROTOCOL_MAX, PROTOCOL_MIN
 from contexta.errors import NotFoundError, UnavailableError, VersionMismatchError
 from contexta_client.capture import spool_format as fmt
 from contexta_client.capture import spool_place
-from contexta_client.capture.sender_start import SenderStart, sender_environment
+from contexta_client.capture.sender_start import PYTHON_VARIABLE, SenderStart, sender_environment
 
 START_TIMEOUT_S = 15.0
 HEALTH_TIMEOUT_S = 2.0
@@ -90,7 +90,7 @@ def find_daemon(workspace: Path) -> Endpoint | None:
     endpoint = read_endpoint(workspace)
     if endpoint is None or not process_lives(endpoint.pid) or not is_serving(endpoint):
         return None
-    if endpoint.protocol_max < PROTOCOL_MIN or endpoint.protocol_min > PROTOCOL_MAX:
+    if not speaks_our_protocol(endpoint):
         raise VersionMismatchError(
             f"The daemon of {workspace} (version {endpoint.version}) speaks protocol {endpoint.protocol_min} to "
             f"{endpoint.protocol_max}, this program {PROTOCOL_MIN} to {PROTOCOL_MAX}. End it with "
@@ -100,10 +100,16 @@ def find_daemon(workspace: Path) -> Endpoint | None:
     return endpoint
 
 
+def speaks_our_protocol(endpoint: Endpoint) -> bool:
+    """Whether the daemon's range of protocol versions and ours overlap."""
+    return endpoint.protocol_min <= PROTOCOL_MAX and endpoint.protocol_max >= PROTOCOL_MIN
+
+
 def is_serving(endpoint: Endpoint, timeout_s: float = HEALTH_TIMEOUT_S) -> bool:
     """Ask the daemon's health service."""
-    import grpc
-    from grpc_health.v1 import health_pb2, health_pb2_grpc
+    from contexta_client.query import grpc  # first: it is imported quietly
+
+    from grpc_health.v1 import health_pb2, health_pb2_grpc  # isort: skip
 
     with grpc.insecure_channel(f"unix:{endpoint.socket}", options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
         try:
@@ -118,12 +124,18 @@ def ensure_daemon(
 ) -> Endpoint:
     """Return the daemon of a workspace, started if there is none.
 
-    config: nested settings as of UnifiedConfig.to_dict(). Raises UnavailableError, which says where to look.
+    config: nested settings as of UnifiedConfig.to_dict(). One of another protocol version is replaced when nobody
+    writes to it. Raises VersionMismatchError when somebody does, and UnavailableError, which says where to look.
     """
-    found = find_daemon(workspace)
+    deadline = monotonic() + timeout_s
+    try:
+        found = find_daemon(workspace)
+    except VersionMismatchError:
+        if not _end_idle_daemon(workspace, deadline):
+            raise
+        found = None
     if found is not None:
         return found
-    deadline = monotonic() + timeout_s
     said = b""
     while monotonic() < deadline:
         with start_daemon(workspace, config or {}) as starter:  # ends as soon as the daemon is detached, or cannot be
@@ -149,7 +161,8 @@ def ensure_daemon(
 
 def start_daemon(workspace: Path, config: Mapping[str, Any]) -> subprocess.Popen[bytes]:
     """Start a daemon, which leaves this process's session. Returns the process that detaches it and ends at once."""
-    arguments = [sys.executable, "-P", "-m", "contexta_daemon", "--workspace", str(workspace)]
+    python = os.environ.get(PYTHON_VARIABLE) or sys.executable
+    arguments = [python, "-P", "-m", "contexta_daemon", "--workspace", str(workspace)]
     if config:
         arguments += ["--config", json.dumps(config)]
     return subprocess.Popen(
@@ -163,12 +176,42 @@ def start_daemon(workspace: Path, config: Mapping[str, Any]) -> subprocess.Popen
     )
 
 
+def _end_idle_daemon(workspace: Path, deadline: float) -> bool:
+    """Ask a daemon of another protocol version to end if nobody writes to it; return whether it is gone."""
+    import grpc
+
+    from contexta.v1 import status_pb2, status_pb2_grpc
+
+    endpoint = read_endpoint(workspace)
+    if endpoint is None:
+        return True
+    metadata = (("contexta-token", endpoint.token), ("contexta-protocol", str(endpoint.protocol_max)))
+    with grpc.insecure_channel(f"unix:{endpoint.socket}", options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
+        try:
+            reply = status_pb2_grpc.StatusStub(channel).Stop(
+                status_pb2.StopRequest(when_idle=True), timeout=HEALTH_TIMEOUT_S, metadata=metadata
+            )
+        except grpc.RpcError:
+            return False
+    while reply.stopping and process_lives(endpoint.pid) and monotonic() < deadline:
+        sleep(0.02)
+    return bool(reply.stopping) and not process_lives(endpoint.pid)
+
+
+_senders: dict[Path, SenderStart] = {}  # to reap what was started
+
+
 def ensure_sender(workspace: Path) -> bool:
     """Start a sender when spools were left behind and none is at work. Returns whether any spool was found."""
-    waiting = bool(local_workers(workspace))
-    if waiting:
-        SenderStart(workspace, autostart=True).ensure(0)
-    return waiting
+    starter = _senders.get(workspace)
+    if starter is not None:
+        starter.reap()
+    if not local_workers(workspace):
+        return False
+    if starter is None:
+        starter = _senders.setdefault(workspace, SenderStart(workspace, autostart=True))
+    starter.ensure(0)
+    return True
 
 
 def check_workspace(workspace: Path) -> None:
@@ -209,7 +252,7 @@ def _local_worker(folder: Path) -> LocalWorker | None:
     return LocalWorker(
         session_id=folder.name,
         pid=pid,
-        alive=pid == os.getpid() or _is_locked(folder / fmt.LOCK_NAME),
+        alive=words[fmt.WRITER_STATE] != fmt.ENDED if pid == os.getpid() else _is_locked(folder / fmt.LOCK_NAME),
         durable=words[fmt.DURABLE_ITEMS],
         dropped=sum(words[word] for word in range(fmt.DROPPED_METRICS, fmt.DROPPED_LARGE_ENTRIES + 1)),
         waiting_bytes=max(0, words[fmt.CREATED_BYTES] - words[fmt.RELEASED_BYTES]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import fcntl
 import json
 import logging
@@ -10,6 +11,7 @@ import logging.handlers
 import os
 import sys
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from contexta_client.capture import spool_place
@@ -22,30 +24,35 @@ def main() -> int:
     parser.add_argument("--foreground", action="store_true", help="stay the caller's child")
     arguments = parser.parse_args()
     workspace = Path(os.path.realpath(arguments.workspace))
+    os.umask(0o077)  # whatever this process makes is its user's alone
     if not arguments.foreground:
         detach()
-    control = spool_place.control_root(workspace)
-    spool_place.make_root(control.parent.parent, control, workspace)
-    lock = os.open(control / spool_place.LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    control = spool_place.make_control_root(workspace)
+    lock_path = control / spool_place.LOCK_NAME
+    lock = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return 0
+    if not arguments.foreground:
+        leave_terminal()
     config = read_config(control)
-    start_log(workspace)
-    try:
+    with contextlib.suppress(OSError):
         os.nice(int(config.get("daemon", {}).get("nice", 10)))
-    except OSError:
-        pass
     from .service import Service
 
-    logging.getLogger("contexta.sender").info("sender %d begins for %s", os.getpid(), workspace)
+    service = Service(workspace, lambda: read_config(control), still_ours=lambda: is_same_file(lock, lock_path))
+    service.spools.discover(monotonic())
+    if workspace.is_dir() or service.spools.wanted():  # a deleted workspace is not made again for nothing
+        start_log(workspace)
+    log = logging.getLogger("contexta.sender")
+    log.info("sender %d begins for %s", os.getpid(), workspace)
     try:
-        Service(workspace, lambda: read_config(control)).run()
+        service.run()
     except BaseException:
-        logging.getLogger("contexta.sender").exception("the sender fails; the next capture starts another")
+        log.exception("the sender fails; the next capture starts another")
         raise
-    logging.getLogger("contexta.sender").info("sender %d ends", os.getpid())
+    log.info("sender %d ends", os.getpid())
     return 0
 
 
@@ -53,12 +60,27 @@ def detach() -> None:
     """Leave the starter's session and process group; the first process ends at once, to be reaped by the starter."""
     if os.fork():
         os._exit(0)
-    if os.getpgid(0) != os.getpid():
-        try:
-            os.setsid()
-        except PermissionError:
-            pass
+    if os.getsid(0) != os.getpid():
+        os.setsid()
     os.chdir("/")
+
+
+def leave_terminal() -> None:
+    """Hold on to nothing that the starter may be waiting for to close."""
+    null = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(null, descriptor)
+    os.close(null)
+
+
+def is_same_file(descriptor: int, path: Path) -> bool:
+    """Whether an open file is still the one at a path."""
+    try:
+        there = path.stat(follow_symlinks=False)
+    except OSError:
+        return False
+    held = os.fstat(descriptor)
+    return (there.st_dev, there.st_ino) == (held.st_dev, held.st_ino)
 
 
 def read_config(control: Path) -> dict[str, Any]:

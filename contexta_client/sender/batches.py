@@ -3,158 +3,156 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import xxhash
 
-from contexta.v1 import capture_pb2
-from contexta_client.capture import spool_format as fmt
+from contexta_client.capture.entry_encoding import varint
 
-from .cursor import Cursor
-from .follow import Ends, Rows, SpoolReader
+from .blocks import Rows
+from .cursor import MAX_HOLES, Cursor, Hole
+from .definitions import defines, parse
+from .follow import Ends, SpoolReader
 
 MAX_ITEMS = 65_536
 MAX_JOURNAL_BYTES = 1 << 20
+HOLE_PATIENCE_S = 60.0  # a slot that stays empty so long in a block that was left will not be committed
 
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """One append's worth: items and where the reading stands behind them."""
+    """One append's worth: a serialized Batch, its items, where the reading stands behind them, and which entries of it
+    later ones refer to."""
 
     data: bytes
     count: int
     cursor: Cursor
+    defined: tuple[bytes, ...] = ()
 
     @property
     def checksum(self) -> int:
         return xxhash.xxh3_64_intdigest(self.data)
 
 
-@dataclass(slots=True)
-class Definitions:
-    """What later items refer to, as entries, so that a daemon that lost the session can be told again."""
-
-    session: bytes = b""
-    scopes: dict[int, bytes] = field(default_factory=dict)
-    keys: dict[int, bytes] = field(default_factory=dict)
-    groups: dict[int, bytes] = field(default_factory=dict)
-
-    def note(self, entry: bytes) -> None:
-        """Remember an entry if it defines something. Peeks at the field number before it parses."""
-        kind = entry[9] >> 3 if len(entry) > 9 and not entry[9] & 0x80 else 0
-        if not 2 <= kind <= 6:
-            return
-        parsed = capture_pb2.Entry.FromString(entry)
-        which = parsed.WhichOneof("kind")
-        if which == "session_opened":
-            self.session = entry
-        elif which == "scope_opened":
-            self.scopes[parsed.scope_opened.scope_id] = entry
-        elif which == "scope_closed":
-            self.scopes.pop(parsed.scope_closed.scope_id, None)
-        elif which == "key_defined":
-            self.keys[parsed.key_defined.key_id] = entry
-        elif which == "group_defined":
-            self.groups[parsed.group_defined.group_id] = entry
-
-    def all(self) -> list[bytes]:
-        """Return every entry, each before those that refer to it."""
-        session = [self.session] if self.session else []
-        return [*session, *self.scopes.values(), *self.keys.values(), *self.groups.values()]
-
-    @property
-    def own_open_scopes(self) -> int:
-        """How many scopes are open that this session opened itself."""
-        return sum(not capture_pb2.Entry.FromString(entry).scope_opened.inherited for entry in self.scopes.values())
-
-
 def encode(entries: Sequence[bytes], rows: Sequence[Rows]) -> tuple[bytes, int]:
-    """Return a serialized Batch and the number of its items."""
-    batch = capture_pb2.RawBatch(entries=entries)
+    """Return a serialized Batch and the number of its items.
+
+    Written by hand: one copy from the spool's memory to the body, where a message object would make three.
+    """
+    parts: list[bytes | memoryview] = []
     count = len(entries)
+    for entry in entries:
+        parts += (b"\x0a" + varint(len(entry)), entry)
     for part in rows:
         count += part.items
-        if part.group == 0:
-            batch.columns.add(
-                time_ns=part.time_ns.tobytes(),
-                value=part.value.tobytes(),
-                step=part.step.tobytes(),
-                series=part.scope.tobytes(),
-            )
-        else:
-            batch.rows.add(
-                group_id=part.group,
-                time_ns=part.time_ns.tobytes(),
-                step=part.step.tobytes(),
-                scope_id=part.scope.tobytes(),
-                value=np.ascontiguousarray(part.value.T).tobytes(),
-            )
-    return batch.SerializeToString(), count
+        inner = _columns(part) if part.group == 0 else _group_rows(part)
+        parts.append((b"\x12" if part.group == 0 else b"\x1a") + varint(sum(map(len, inner))))
+        parts += inner
+    return b"".join(parts), count
+
+
+def _columns(part: Rows) -> list[bytes | memoryview]:
+    """A MetricColumns message, in pieces."""
+    return [*_field(1, part.time_ns), *_field(2, part.value), *_field(3, part.step), *_field(4, part.scope)]
+
+
+def _group_rows(part: Rows) -> list[bytes | memoryview]:
+    """A MetricRows message, in pieces. On the wire stand all values of the first key, then all of the second."""
+    head = b"\x08" + varint(part.group)
+    arrays = [*_field(2, part.time_ns), *_field(3, part.step), *_field(4, part.scope), *_field(5, part.value.T)]
+    return [head, *arrays]
+
+
+def _field(number: int, array: npt.NDArray[np.generic]) -> tuple[bytes | memoryview, bytes | memoryview]:
+    data = np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+    return varint(number << 3 | 2) + varint(len(data)), data
 
 
 class Batcher:
-    """Reads one spool up to `ends`, batch by batch. `cursor` is where the reading stands."""
+    """Reads one spool up to given ends, batch by batch. `cursor` is where the reading stands; `complete` tells whether
+    the last batch reached the ends."""
 
-    def __init__(self, reader: SpoolReader, cursor: Cursor, definitions: Definitions) -> None:
+    def __init__(self, reader: SpoolReader, cursor: Cursor) -> None:
         self.reader = reader
         self.cursor = cursor
-        self.definitions = definitions
-        self.damaged = 0
+        self.complete = False
+        self._holes_since: dict[Hole, float] = {}
 
-    def next(self, ends: Ends) -> Body | None:
-        """Return the next batch before `ends`, or None when everything before was read."""
+    def next(self, ends: Ends, now: float) -> Body | None:
+        """Return the next batch before `ends`; None when there is nothing. now: a monotonic clock's, in seconds."""
         cursor = self.cursor.copy()
-        entries, cursor.journal, damaged = self.reader.take_journal(cursor.journal, MAX_JOURNAL_BYTES)
-        self.damaged += damaged
-        for entry in entries:
-            self.definitions.note(entry)
+        journal = self.reader.take_journal(cursor.journal, MAX_JOURNAL_BYTES, final=ends.final)
+        cursor.journal = journal.at
+        cursor.unreadable += journal.damaged
+        entries, defined = [], []
+        for entry in journal.entries:
+            if not defines(entry):
+                entries.append(entry)
+            elif _follow_scopes(entry, cursor):
+                entries.append(entry)
+                defined.append(entry)
+            else:
+                cursor.unreadable += 1
         rows: list[Rows] = []
-        if sum(map(len, entries)) < MAX_JOURNAL_BYTES:  # otherwise definitions may still come
-            self._take_rows(rows, cursor, ends)
+        # Otherwise a row's definition may still be to come.
+        self.complete = not journal.more and self._take_rows(rows, cursor, ends)
+        self._give_up_holes(cursor, ends, now)
+        self.cursor = cursor
         if not entries and not rows:
-            self.cursor = cursor
             return None
         data, count = encode(entries, rows)
-        self.cursor = cursor
-        return Body(data, count, cursor.copy())
+        return Body(data, count, cursor.copy(), tuple(defined))
 
-    def _take_rows(self, rows: list[Rows], cursor: Cursor, ends: Ends) -> None:
-        room = MAX_ITEMS
+    def _take_rows(self, rows: list[Rows], cursor: Cursor, ends: Ends) -> bool:
+        """Add rows up to the ends, or as many as a batch takes; return whether the ends were reached."""
         if cursor.holes:
             found, cursor.holes = self.reader.take_holes(cursor.holes)
             rows += found
+        room = MAX_ITEMS
         for group, end in ends.series.items():
             at = cursor.series.get(group, (0, 0))
-            width = self.width(group)
-            while at < end and room > 0:
-                part, following, holes = self.reader.take_rows(group, at, end, max(1, room // width))
-                if holes:
-                    if len(cursor.holes) + len(holes) > 128:
-                        break  # come again when some are filled
-                    cursor.holes += tuple(holes)
-                if following == at:
+            while at < end:
+                if room <= 0:
+                    return False
+                part = self.reader.take_rows(group, at, end, max(1, room // self.reader.width(group)))
+                cursor.unreadable += part.damaged
+                cursor.holes += part.holes
+                if part.rows is not None:
+                    rows.append(part.rows)
+                    room -= part.rows.items
+                if part.at == at:
                     break
-                at = following
-                if part is not None:
-                    rows.append(part)
-                    room -= part.items
-            cursor.series[group] = at
+                at = cursor.series[group] = part.at
+        return True
 
-    def journal_waits(self) -> bool:
-        """Whether the journal holds a frame that was not read."""
-        return bool(self.reader.take_journal(self.cursor.journal, 1)[0])
+    def _give_up_holes(self, cursor: Cursor, ends: Ends, now: float) -> None:
+        """Count as torn what can never be committed: all holes of a dead writer, very old ones, and the oldest of too
+        many to remember."""
+        if not cursor.holes and not self._holes_since:
+            return
+        since = self._holes_since = {hole: self._holes_since.get(hole, now) for hole in cursor.holes}
 
-    def take_damaged(self) -> int:
-        """Return how many frames or blocks could not be read since the last call."""
-        damaged, self.damaged = self.damaged + self.reader.unreadable, 0
-        self.reader.unreadable = 0
-        return damaged
+        def hopeless(hole: Hole) -> bool:
+            group, number, _ = hole
+            return ends.final or (now - since[hole] > HOLE_PATIENCE_S and number < ends.series.get(group, (0, 0))[0])
 
-    def width(self, group: int) -> int:
-        """Return how many values a row of a series has."""
-        if group == 0:
-            return 1
-        numbers = self.reader.numbers(fmt.GROUP, group)
-        block = self.reader.block(fmt.GROUP, group, min(numbers)) if numbers else None
-        return block.header.values if block else 1
+        kept = [hole for hole in cursor.holes if not hopeless(hole)][-MAX_HOLES:]
+        cursor.torn += sum(self.reader.width(hole[0]) for hole in set(cursor.holes).difference(kept))
+        cursor.holes = tuple(kept)
+
+
+def _follow_scopes(entry: bytes, cursor: Cursor) -> bool:
+    """Note in the cursor what a definition means for the session's end. Returns False for bytes that are no entry."""
+    parsed = parse(entry)
+    if parsed is None:
+        return False
+    kind = parsed.WhichOneof("kind")
+    if kind == "session_opened":
+        cursor.began = True
+    elif kind == "scope_opened" and not parsed.scope_opened.inherited:
+        cursor.open_scopes += 1
+    elif kind == "scope_closed":
+        cursor.open_scopes = max(0, cursor.open_scopes - 1)
+    return True

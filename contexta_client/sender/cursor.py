@@ -1,68 +1,92 @@
-"""Where the reading of one spool stands. Goes to the daemon with every batch, so that a sender that starts anew goes on
-exactly behind the last batch that the daemon has. Drawn in docs/format/cursor.md.
+"""Where the reading of one spool stands.
+
+It goes to the daemon with every batch, so that a sender that starts anew continues exactly behind the last batch that
+the daemon has.
 """
 
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 VERSION = 1
-REASONS = ("spool_full", "disk_full", "too_large", "torn", "unreadable")  # of Dropped, in the order of the totals
+MAX_BYTES = 4096
 MAX_HOLES = 128
-_HEAD = struct.Struct("<BBHHIIII")  # version, flags, groups, holes, journal block, offset, rows block, index
-_GROUP = struct.Struct("<HII")  # group, block, index
-_HOLE = struct.Struct("<HII")  # group (0: rows), block, index
-_TOTALS = struct.Struct(f"<{2 * len(REASONS)}Q")  # metrics and entries of each reason
-_ENDED = 1
+REASONS = ("spool_full", "disk_full", "too_large", "torn", "unreadable")  # of Dropped, in the order of `said`
+Hole = tuple[int, int, int]  # group (0: single metrics), block, index
+
+# version, flags, groups, holes, own open scopes, journal block and offset, rows block and index, torn, unreadable
+_HEAD = struct.Struct("<BBHHxxIIIIIQQ")
+_GROUP = struct.Struct("<III")  # group, block, index
+_HOLE = struct.Struct("<III")
+_SAID = struct.Struct(f"<{2 * len(REASONS)}Q")  # metrics and entries of each reason
+_BEGAN, _ENDED = 1, 2
 
 
 @dataclass(slots=True)
 class Cursor:
-    """Positions are (block number, index in it); `series` maps 0 to the rows' and a group id to the group's."""
+    """Positions are (block number, index in it); `series` maps 0 to the single metrics and a group's id to its rows."""
 
     journal: tuple[int, int] = (0, 0)
     series: dict[int, tuple[int, int]] = field(default_factory=dict)
-    holes: tuple[tuple[int, int, int], ...] = ()
-    totals: tuple[int, ...] = (0,) * (2 * len(REASONS))
+    holes: tuple[Hole, ...] = ()  # passed, and not committed when they were
+    torn: int = 0  # metrics whose slot will never be committed
+    unreadable: int = 0  # damaged frames and blocks
+    said: tuple[int, ...] = (0,) * (2 * len(REASONS))  # totals of the Dropped entries so far
+    open_scopes: int = 0  # that the session opened itself
+    began: bool = False  # SessionOpened was read
     ended: bool = False  # SessionEnded was sent
 
     def copy(self) -> Cursor:
-        return Cursor(self.journal, dict(self.series), self.holes, self.totals, self.ended)
+        return replace(self, series=dict(self.series))
+
+    @property
+    def at_beginning(self) -> bool:
+        return self == Cursor()
 
     def pack(self) -> bytes:
-        """Return at most 4 KiB."""
-        groups = [(group, *at) for group, at in sorted(self.series.items()) if group]
-        rows = self.series.get(0, (0, 0))
+        """Return at most MAX_BYTES. Raises ValueError when there are more groups than fit."""
+        groups = sorted((group, at) for group, at in self.series.items() if group)
+        flags = (_BEGAN if self.began else 0) | (_ENDED if self.ended else 0)
         parts = [
-            _HEAD.pack(VERSION, _ENDED if self.ended else 0, len(groups), len(self.holes), *self.journal, *rows),
-            _TOTALS.pack(*self.totals),
-        ]
-        parts += [_GROUP.pack(*each) for each in groups]
-        parts += [_HOLE.pack(*each) for each in self.holes]
-        return b"".join(parts)
+            _HEAD.pack(
+                VERSION, flags, len(groups), len(self.holes), self.open_scopes,
+                *self.journal, *self.series.get(0, (0, 0)), self.torn, self.unreadable,
+            ),
+            _SAID.pack(*self.said),
+        ]  # fmt: skip
+        parts += [_GROUP.pack(group, *at) for group, at in groups]
+        parts += [_HOLE.pack(*hole) for hole in self.holes]
+        packed = b"".join(parts)
+        if len(packed) > MAX_BYTES:
+            raise ValueError(f"{len(groups)} groups are more than a cursor can hold")
+        return packed
 
     @classmethod
     def unpack(cls, data: bytes) -> Cursor:
-        """Read a cursor back; an empty one is the beginning. Raises ValueError."""
+        """Read a cursor back; an empty one is the beginning. Raises ValueError on anything that pack() did not make."""
         if not data:
             return cls()
+        if data[0] != VERSION:
+            raise ValueError(f"cursor version {data[0]}; this program reads version {VERSION}")
         try:
-            version, flags, groups, holes, j_block, j_offset, r_block, r_index = _HEAD.unpack_from(data)
-            if version != VERSION:
-                raise ValueError(f"cursor version {version}; this program reads version {VERSION}")
-            at = _HEAD.size
-            totals = _TOTALS.unpack_from(data, at)
-            at += _TOTALS.size
-            series = {0: (r_block, r_index)}
-            for _ in range(groups):
-                group, block, index = _GROUP.unpack_from(data, at)
-                series[group] = (block, index)
-                at += _GROUP.size
-            found = []
-            for _ in range(holes):
-                found.append(_HOLE.unpack_from(data, at))
-                at += _HOLE.size
+            _, flags, groups, holes, open_scopes, *places, torn, unreadable = _HEAD.unpack_from(data)
+            at = _HEAD.size + _SAID.size
+            end = at + groups * _GROUP.size
+            if len(data) != end + holes * _HOLE.size:
+                raise ValueError(f"a cursor of {groups} groups and {holes} holes does not have {len(data)} bytes")
+            series = {0: (places[2], places[3])}
+            series |= {group: (block, index) for group, block, index in _GROUP.iter_unpack(data[at:end])}
+            return cls(
+                journal=(places[0], places[1]),
+                series=series,
+                holes=tuple(_HOLE.iter_unpack(data[end:])),
+                torn=torn,
+                unreadable=unreadable,
+                said=_SAID.unpack_from(data, _HEAD.size),
+                open_scopes=open_scopes,
+                began=bool(flags & _BEGAN),
+                ended=bool(flags & _ENDED),
+            )
         except struct.error as error:
-            raise ValueError(f"the cursor ends too early: {error}") from error
-        return cls((j_block, j_offset), series, tuple(found), totals, bool(flags & _ENDED))
+            raise ValueError(f"not a cursor: {error}") from error

@@ -2,64 +2,87 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from contexta_client.launch import ALREADY_RUNNING, start_daemon
+
 _log = logging.getLogger("contexta.sender")
 
 FIRST_BACKOFF_S, LAST_BACKOFF_S = 3.0, 60.0  # a start takes half a second, on a loaded machine a few
+ANEW_AFTER_S = 0.1  # a start in a workspace that is deleted meanwhile
+LOOK_AGAIN_S = 1.0  # at settings that forbid a start
 
 
 class DaemonStart:
-    """Starts `python -m contexta_daemon` for a workspace; `failures` counts starts after which none was serving."""
+    """Starts a workspace's daemon. `trouble` says why none serves, for people; empty: nothing is known."""
 
     def __init__(self, workspace: Path, read_config: Callable[[], Mapping[str, Any]]) -> None:
         self.workspace = workspace
+        self.trouble = ""
         self._read_config = read_config
-        self.failures = 0
         self._child: subprocess.Popen[bytes] | None = None
+        self._started = False
+        self._started_at = 0.0
         self._next_s = 0.0
         self._backoff_s = FIRST_BACKOFF_S
-        self._trouble = ""
 
     def running(self) -> None:
         """A daemon serves."""
-        self.failures = 0
+        self._reap()
         self._backoff_s = FIRST_BACKOFF_S
+        self._started = False
         self._next_s = 0.0
-        self._trouble = ""
-        if self._child is not None:
-            self._child.poll()
+        self.trouble = ""
 
-    def ensure(self, now: float) -> str:
-        """Start a daemon if that is due; return what keeps one from serving, for people; empty: nothing known."""
-        if self._child is not None and self._child.poll() is not None:
-            self._child = None
+    def ensure(self, now: float) -> None:
+        """Start a daemon if that is due."""
+        self._reap()
+        if self._started and not (self.workspace / "daemon").is_dir():  # deleted, and the daemon ends
+            self._next_s = min(self._next_s, self._started_at + ANEW_AFTER_S)
+        if now < self._next_s or self._child is not None:
+            return
         config = self._read_config()
         if not config.get("daemon", {}).get("autostart", True):
-            return "no daemon runs and daemon.autostart is off; start one with `contexta daemon start`"
-        if now < self._next_s:
-            return self._trouble
-        if self._next_s:
-            self.failures += 1
-            self._trouble = f"the daemon does not start; see {self.workspace / 'daemon' / 'daemon.log'}"
+            self._next_s = now + LOOK_AGAIN_S
+            self.trouble = "no daemon runs and daemon.autostart is off; start one with `contexta daemon start`"
+            return
+        if self._started:  # the last start led to nothing
+            self.trouble = self.trouble or f"the daemon does not serve; see {self.workspace / 'daemon' / 'daemon.log'}"
             self._backoff_s = min(2 * self._backoff_s, LAST_BACKOFF_S)
         self._next_s = now + self._backoff_s
-        arguments = [sys.executable, "-P", "-m", "contexta_daemon", "--workspace", str(self.workspace)]
-        arguments += ["--config", json.dumps(config)]
         try:
-            self._child = subprocess.Popen(
-                arguments, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                start_new_session=True, cwd="/", env=dict(os.environ),
-            )  # fmt: skip
+            self._child = start_daemon(self.workspace, _with_our_priority(config))
+            self._started, self._started_at = True, now
         except OSError as error:
-            self.failures += 1
-            self._trouble = f"the daemon cannot be started with {sys.executable}: {error}"
-            _log.error("%s", self._trouble)
-        return self._trouble
+            self._fail(f"the daemon cannot be started: {error}")
+
+    def _reap(self) -> None:
+        """Take in what became of the process that was started: it detaches the daemon and ends, or says why not."""
+        child = self._child
+        if child is None or child.poll() is None:
+            return
+        self._child = None
+        assert child.stderr is not None
+        with child.stderr:
+            if child.returncode in (0, ALREADY_RUNNING):
+                return
+            said = child.stderr.read(1000).decode(errors="replace").strip()
+        self._fail(f"the daemon cannot start: {said or f'exit status {child.returncode}'}")
+
+    def _fail(self, trouble: str) -> None:
+        if trouble != self.trouble:
+            _log.error("%s", trouble)
+        self.trouble = trouble
+
+
+def _with_our_priority(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The same settings for a child: niceness adds up, and this process has lowered its own already."""
+    daemon = dict(config.get("daemon", {}))
+    if "nice" in daemon:
+        daemon["nice"] = max(0, int(daemon["nice"]) - os.getpriority(os.PRIO_PROCESS, 0))
+    return {**config, "daemon": daemon} if daemon else dict(config)

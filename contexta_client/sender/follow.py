@@ -6,20 +6,25 @@ import fcntl
 import mmap
 import os
 import platform
-import zlib
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from time import monotonic, time_ns
 
 import numpy as np
-import numpy.typing as npt
 
 from contexta_client.capture import spool_format as fmt
 
-Words = npt.NDArray[np.uint64]
+from .blocks import DAMAGED, END, FRAME, OPEN, Block, Rows, Words
+from .cursor import Hole
+
 # Elsewhere a slot's time may be visible before its values: only what was committed at the look before is taken.
 STRONG_ORDER = platform.machine() in ("x86_64", "AMD64", "i686", "i386")
+SUSPECT_S = 0.05  # a frame may be seen half committed; damage is what stays so
+MTIME_GRAIN_NS = 50_000_000  # folders changed twice within a clock tick may show one time
+
+Place = tuple[int, int]  # block number, index or offset in it
 
 
 def session_folders(roots: Iterable[Path]) -> dict[bytes, list[Path]]:
@@ -31,106 +36,70 @@ def session_folders(roots: Iterable[Path]) -> dict[bytes, list[Path]]:
         except OSError:
             continue
         for name in names:
-            if len(name) == 32:
-                try:
-                    found.setdefault(bytes.fromhex(name), []).append(root / name)
-                except ValueError:
-                    continue
+            if len(name) == 32 and not name.strip("0123456789abcdef"):
+                found.setdefault(bytes.fromhex(name), []).append(root / name)
     return found
 
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """Where a spool's writer stood at one moment: everything before was committed, but for holes."""
+    """Where a spool's columns stood at one moment: everything before was committed, but for holes.
 
-    series: dict[int, tuple[int, int]]
-    journal: tuple[int, int]
+    The journal is read behind them, so that every id met in the rows is defined. final: the writer is gone.
+    """
+
+    series: dict[int, Place]
+    final: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
-    """Committed rows of one series: group 0 for single metrics. `data` is a structured view or columns, see take()."""
+class JournalPart:
+    """Entries, where to go on, how many frames or blocks were damaged, and whether more stands there already."""
 
-    group: int
-    values: int
-    time_ns: npt.NDArray[np.int64]
-    step: npt.NDArray[np.int64]
-    scope: npt.NDArray[np.uint64]  # series of single metrics, scope ids of groups
-    value: npt.NDArray[np.float64]  # shape (rows,) or (rows, values)
-
-    @property
-    def items(self) -> int:
-        return len(self.time_ns) * (self.values or 1)
+    entries: list[bytes]
+    at: Place
+    damaged: int
+    more: bool
 
 
-class Slots(NamedTuple):
-    """The slots of a block as views into its memory. scope: the series of single metrics, the scope ids of groups."""
+@dataclass(frozen=True, slots=True)
+class RowsPart:
+    """Rows (None: there are none), where to go on, holes that were passed, and how many blocks were damaged."""
 
-    time_ns: npt.NDArray[np.int64]
-    step: npt.NDArray[np.int64]
-    scope: npt.NDArray[np.uint64]
-    value: npt.NDArray[np.float64]
-
-    def take(self, which: slice | npt.NDArray[np.bool_]) -> Slots:
-        """Return some of them."""
-        return Slots(self.time_ns[which], self.step[which], self.scope[which], self.value[which])
-
-
-class Block:
-    """One mapped block file."""
-
-    def __init__(self, path: Path) -> None:
-        """Map it. Raises OSError, or ValueError when it is not a block."""
-        with path.open("rb") as file:
-            self.mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        self.header = fmt.BlockHeader.unpack(self.mapped[: fmt.BLOCK_HEADER_BYTES])
-        if len(self.mapped) < self.header.file_bytes:
-            raise ValueError(f"{path} has {len(self.mapped)} bytes and should have {self.header.file_bytes}")
-
-    def slots(self) -> Slots:
-        """Return all slots, committed or not."""
-        n, start = self.header.capacity, fmt.BLOCK_HEADER_BYTES
-        if self.header.kind == fmt.ROWS:
-            column = 8 * n
-            return Slots(
-                np.frombuffer(self.mapped, np.int64, n, start + 3 * column),
-                np.frombuffer(self.mapped, np.int64, n, start + 2 * column),
-                np.frombuffer(self.mapped, np.uint64, n, start + column),
-                np.frombuffer(self.mapped, np.float64, n, start),
-            )
-        k = self.header.values
-        whole = np.frombuffer(self.mapped, np.int64, n * (k + 3), start).reshape(n, k + 3)
-        return Slots(whole[:, k + 2], whole[:, k], whole[:, k + 1].view(np.uint64), whole[:, :k].view(np.float64))
+    rows: Rows | None
+    at: Place
+    holes: tuple[Hole, ...] = ()
+    damaged: int = 0
 
 
 class SpoolReader:
-    """One session's spool. Blocks are mapped while they are read, one of each series at a time."""
+    """One session's spool. Of each series, the block that is read and the newest one are mapped."""
 
     def __init__(self, session_id: bytes, folders: list[Path]) -> None:
         """Open the header. Raises OSError when the spool has none (yet), ValueError when it is not one of ours."""
         self.session_id = session_id
         self.folders = folders
-        self.home = next((f for f in folders if (f / fmt.HEADER_NAME).is_file()), None)
-        if self.home is None:
+        home = next((folder for folder in folders if (folder / fmt.HEADER_NAME).is_file()), None)
+        if home is None:
             raise FileNotFoundError(f"no header in {folders}")
-        file = os.open(self.home / fmt.HEADER_NAME, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-        try:
-            self._header = mmap.mmap(file, fmt.HEADER_BYTES)
-            magic, version, size, own, self.pid = fmt.HEADER_PREFIX.unpack_from(self._header)
-            if magic != fmt.HEADER_MAGIC or version != fmt.VERSION or size != fmt.HEADER_BYTES or own != session_id:
-                raise ValueError(f"{self.home} holds no spool of version {fmt.VERSION}")
-        finally:
-            os.close(file)
+        self.home = home
+        self._header = _map_header(home / fmt.HEADER_NAME)
+        magic, version, size, own, self.pid = fmt.HEADER_PREFIX.unpack_from(self._header)
+        if magic != fmt.HEADER_MAGIC or version != fmt.VERSION or size != fmt.HEADER_BYTES or own != session_id:
+            raise ValueError(f"{home} holds no spool of version {fmt.VERSION}")
         self._lock_file = self._open_lock()
         self.words: Words = np.frombuffer(self._header, "<u8")
-        self._blocks: dict[tuple[int, int], Block] = {}  # (kind, group) -> the one being read
+        self._blocks: dict[tuple[int, int, int], Block] = {}
+        self._bad: set[tuple[int, int, int]] = set()
         self._names: dict[tuple[int, int], dict[int, Path]] = {}
-        self._before: dict[int, tuple[int, int]] = {}
-        self.unreadable = 0
-        self._trouble = ""
+        self._listed: tuple[int, ...] = ()  # when the folders were changed last, when they were listed
+        self._listed_ns = 0
+        self._tails: dict[int, Place] = {}  # of each series, up to which slots are known to be committed
+        self._before: dict[int, Place] = {}
+        self._widths: dict[int, int] = {0: 1}
+        self._suspect: tuple[Place, float] = ((0, 0), 0.0)
 
     def _open_lock(self) -> int:
-        assert self.home is not None
         try:
             return os.open(self.home / fmt.LOCK_NAME, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
         except FileNotFoundError:  # blocks that outlived their memory: there is no writer
@@ -148,28 +117,28 @@ class SpoolReader:
         return True
 
     def set_trouble(self, text: str) -> None:
-        """Tell the writer what keeps its records from being delivered; empty: nothing."""
-        if text == self._trouble:
-            return
-        self._trouble = text
-        data = text.encode()[: fmt.TROUBLE_BYTES - 4]
+        """Tell the writer's user what keeps the sender from delivering; empty: nothing does."""
+        data = text.encode()[: fmt.TROUBLE_BYTES - 4].decode("utf-8", "ignore").encode()
         at = fmt.TROUBLE_OFFSET
         self._header[at : at + 4 + len(data)] = len(data).to_bytes(4, "little") + data
 
     def close(self) -> None:
         self._blocks.clear()
-        del self.words
-        try:
+        self.words = self.words.copy()
+        with suppress(BufferError):  # somebody still looks; it goes with the last look
             self._header.close()
-        except BufferError:  # somebody still looks; it goes with the last look
-            pass
         if self._lock_file >= 0:
             os.close(self._lock_file)
 
     # --- blocks ---
 
     def refresh(self) -> None:
-        """Look which blocks there are."""
+        """See which blocks there are, where the folders changed since the last time."""
+        now_ns = time_ns()
+        changed = tuple(_changed_ns(folder) for folder in self.folders)
+        if changed == self._listed and max(changed) < self._listed_ns - MTIME_GRAIN_NS:
+            return
+        self._listed, self._listed_ns = changed, now_ns
         names: dict[tuple[int, int], dict[int, Path]] = {}
         for folder in self.folders:
             try:
@@ -184,34 +153,38 @@ class SpoolReader:
         self._names = names
 
     def numbers(self, kind: int, group: int = 0) -> dict[int, Path]:
+        """Return the blocks of a series, by number."""
         return self._names.get((kind, group), {})
 
     def block(self, kind: int, group: int, number: int) -> Block | None:
-        """Return a block, or None when there is none of that number or it cannot be read."""
-        held = self._blocks.get((kind, group))
-        if held is not None and held.header.number == number:
-            return held
-        path = self._names.get((kind, group), {}).get(number)
-        if path is None:
-            return None
+        """Return a block; None when there is none of that number, or it is damaged. Raises OSError."""
+        key = (kind, group, number)
+        block = self._blocks.get(key)
+        path = self.numbers(kind, group).get(number)
+        if block is not None or path is None or key in self._bad:
+            return block
         try:
-            block = Block(path)
-        except (OSError, ValueError):
-            self.unreadable += 1
+            block = Block(path, kind=kind, group=group, number=number)
+        except FileNotFoundError:  # removed under us
+            self._listed = ()
             return None
-        self._blocks[kind, group] = block
+        except ValueError:
+            self._bad.add(key)
+            return None
+        keep = {number, max(self.numbers(kind, group))}
+        self._blocks = {k: b for k, b in self._blocks.items() if k[:2] != key[:2] or k[2] in keep}
+        self._blocks[key] = block
+        if kind == fmt.GROUP:
+            self._widths[group] = block.values
         return block
 
-    def groups(self) -> list[int]:
-        """Return the series that have blocks: 0 for the rows, and the groups."""
-        return sorted(group for kind, group in self._names if kind != fmt.JOURNAL)
+    def width(self, group: int) -> int:
+        """Return how many values a row of a series has; 1 for a series that could not be read."""
+        return self._widths.get(group, 1)
 
-    def delete(self, kind: int, group: int, number: int, path: Path) -> int:
+    def delete(self, kind: int, group: int, number: int) -> int:
         """Delete a block that is durable; return the bytes that this frees of the spool's bound."""
-        held = self._blocks.get((kind, group))
-        if held is not None and held.header.number == number:
-            del self._blocks[kind, group]
-        self._names[kind, group].pop(number, None)
+        path = self._forget(kind, group, number)
         try:
             size = path.stat().st_size
             path.unlink()
@@ -219,146 +192,147 @@ class SpoolReader:
             return 0
         return size if path.parent == self.home else 0
 
+    def moved(self, kind: int, group: int, number: int, path: Path) -> None:
+        """Note that a block lies elsewhere now."""
+        self._forget(kind, group, number)
+        self._names[kind, group][number] = path
+        if path.parent not in self.folders:
+            self.folders = [*self.folders, path.parent]
+
+    def _forget(self, kind: int, group: int, number: int) -> Path:
+        self._blocks.pop((kind, group, number), None)
+        return self._names[kind, group].pop(number)
+
     def passed(self) -> list[tuple[int, int, int, Path]]:
-        """Return (kind, group, number, path) of the blocks that the writer has left, the oldest first."""
+        """Return (kind, group, number, path) of the blocks that the writer has left, those of a series in order."""
         return [
             (kind, group, number, numbers[number])
             for (kind, group), numbers in self._names.items()
             for number in sorted(numbers)[:-1]
         ]
 
-    def moved(self, kind: int, group: int, number: int, path: Path) -> None:
-        """Note that a block lies elsewhere now."""
-        self._names[kind, group][number] = path
-        if path.parent not in self.folders:
-            self.folders = [*self.folders, path.parent]
-
     # --- how far the writer is ---
 
-    def ends(self) -> Ends:
-        """Take the columns' ends first and the journal's second, so that every id met in the rows is defined."""
+    def ends(self, *, final: bool = False) -> Ends:
+        """Return where the columns end. final: the writer is gone, and nothing will come any more."""
         self.refresh()
-        series = {group: self._series_end(group) for group in self.groups()}
-        if not STRONG_ORDER:
-            series, self._before = {g: self._before.get(g, (0, 0)) for g in series}, series
-        return Ends(series, self._journal_end())
+        groups = sorted(group for kind, group in self._names if kind != fmt.JOURNAL)
+        series = {group: self._series_end(group, final=final) for group in groups}
+        if not STRONG_ORDER and not final:
+            series, self._before = {group: self._before.get(group, (0, 0)) for group in series}, series
+        return Ends(series, final)
 
-    def _series_end(self, group: int) -> tuple[int, int]:
+    def _series_end(self, group: int, *, final: bool) -> Place:
         kind = fmt.GROUP if group else fmt.ROWS
-        last = max(self._names[kind, group])
-        path = self._names[kind, group][last]
-        try:
-            times = Block(path).slots().time_ns.copy()  # the writer goes on meanwhile
-        except (OSError, ValueError):
-            return last, 0
-        used = np.flatnonzero(times)
-        return last, int(used[-1]) + 1 if len(used) else 0
-
-    def _journal_end(self) -> tuple[int, int]:
-        numbers = self.numbers(fmt.JOURNAL)
-        if not numbers:
-            return 0, 0
-        return max(numbers), 1 << 31  # frames are self-delimiting: reading stops at the first that is not committed
+        last = max(self.numbers(kind, group))
+        block = self.block(kind, group, last)
+        if block is None:
+            return last, 1 if final else 0  # a damaged one ends somewhere behind its beginning
+        number, index = self._tails.get(group, (last, 0))
+        index = block.committed(index if number == last else 0, exact=final)
+        self._tails[group] = last, index
+        return last, index
 
     # --- rows ---
 
-    def take_rows(
-        self, group: int, at: tuple[int, int], end: tuple[int, int], limit: int
-    ) -> tuple[Rows | None, tuple[int, int], list[tuple[int, int, int]]]:
-        """Return up to `limit` committed rows between two positions of one block, where to go on, and new holes."""
+    def take_rows(self, group: int, at: Place, end: Place, limit: int) -> RowsPart:
+        """Return up to `limit` committed rows between two places, of one block."""
         kind = fmt.GROUP if group else fmt.ROWS
         number, index = at
         block = self.block(kind, group, number)
         if block is None:
-            later = [n for n in self._names.get((kind, group), {}) if n > number]
-            return None, (min(later), 0) if later else at, []
-        stop = min(block.header.capacity if number < end[0] else end[1], index + limit)
-        following = (number + 1, 0) if number < end[0] and stop == block.header.capacity else (number, stop)
+            following = self._behind_missing(kind, group, number, end)
+            damaged = (kind, group, number) in self._bad and following != at
+            return RowsPart(None, following, damaged=int(damaged))
+        capacity = block.header.capacity
+        stop = min(capacity if number < end[0] else end[1], index + limit)
+        following = (number + 1, 0) if number < end[0] and stop >= capacity else (number, max(index, stop))
         if stop <= index:
-            return None, following, []
-        slots = block.slots().take(slice(index, stop))
-        holes: list[tuple[int, int, int]] = []
-        if not ((slots.time_ns != 0) & (slots.time_ns != fmt.VOID_TIME)).all():
-            time_ns = slots.time_ns.copy()  # one look decides
-            holes = [(group, number, index + int(i)) for i in np.flatnonzero(time_ns == 0)]
-            slots = slots.take((time_ns != 0) & (time_ns != fmt.VOID_TIME))
-        if not len(slots.time_ns):
-            return None, following, holes
-        return Rows(group, block.header.values if group else 0, *slots), following, holes
+            return RowsPart(None, following)
+        rows, holes = block.rows(index, stop)
+        return RowsPart(rows, following, tuple((group, number, hole) for hole in holes))
 
-    def take_holes(
-        self, holes: Iterable[tuple[int, int, int]]
-    ) -> tuple[list[Rows], tuple[tuple[int, int, int], ...]]:
+    def _behind_missing(self, kind: int, group: int, number: int, end: Place) -> Place:
+        later = [each for each in self.numbers(kind, group) if each > number]
+        if later:
+            return min(later), 0
+        return (number + 1, 0) if number < end[0] or end[1] else (number, 0)
+
+    def take_holes(self, holes: Iterable[Hole]) -> tuple[list[Rows], tuple[Hole, ...]]:
         """Return the rows that were committed since they were holes, and the holes that are left."""
         found: list[Rows] = []
-        left: list[tuple[int, int, int]] = []
+        left: list[Hole] = []
         for group, number, index in holes:
-            path = self._names.get((fmt.GROUP if group else fmt.ROWS, group), {}).get(number)
-            try:
-                block = Block(path) if path is not None else None
-            except (OSError, ValueError):
-                block = None
-            if block is None:
+            block = self.block(fmt.GROUP if group else fmt.ROWS, group, number)
+            rows, still = block.rows(index, index + 1) if block is not None else (None, [index])
+            if rows is not None:
+                found.append(rows)
+            elif still:
                 left.append((group, number, index))
-                continue
-            slot = block.slots().take(slice(index, index + 1))
-            state = int(slot.time_ns[0])
-            if state == 0:
-                left.append((group, number, index))
-            elif state != fmt.VOID_TIME:
-                found.append(Rows(group, block.header.values if group else 0, *slot))
         return found, tuple(left)
 
     # --- journal ---
 
-    def take_journal(self, at: tuple[int, int], limit: int) -> tuple[list[bytes], tuple[int, int], int]:
-        """Return up to `limit` bytes of entries from a position on, where to go on, and how many were damaged."""
+    def take_journal(self, at: Place, limit: int, *, final: bool = False, stop: Place | None = None) -> JournalPart:
+        """Return entries from a place on: at least one, and not more than `limit` bytes of several.
+
+        final: the writer is gone. stop: go no further than this place.
+        """
         entries: list[bytes] = []
         damaged = taken = 0
-        number, offset = at
-        while taken < limit:
+        while stop is None or at < stop:
+            number, offset = at
             block = self.block(fmt.JOURNAL, 0, number)
             if block is None:
-                later = [n for n in self.numbers(fmt.JOURNAL) if n > number]
-                if not later:
+                later = [each for each in self.numbers(fmt.JOURNAL) if each > number]
+                bad = (fmt.JOURNAL, 0, number) in self._bad
+                if not later and not (bad and final):
                     break
-                number, offset = min(later), 0
+                damaged += bad
+                at = min(later, default=number + 1), 0
                 continue
-            body, offset, state = _next_frame(block, offset)
-            if state == "end":
-                if number + 1 not in self.numbers(fmt.JOURNAL):
-                    self.refresh()
-                if number + 1 not in self.numbers(fmt.JOURNAL):
-                    break
-                number, offset = number + 1, 0
-            elif state == "open":
+            found, body, following = block.next_frame(offset)
+            if found == DAMAGED and not final and not self._stays_damaged(at):
                 break
-            elif state == "damaged":
-                damaged += 1
-            elif body is not None:
+            if found == OPEN and final and number + 1 in self.numbers(fmt.JOURNAL):
+                found = END  # killed between making a block and saying so in the one before
+            if found == OPEN:
+                break
+            if found == END:
+                if number + 1 not in self.numbers(fmt.JOURNAL):
+                    self._listed = ()
+                    self.refresh()
+                    if number + 1 not in self.numbers(fmt.JOURNAL):
+                        break
+                at = number + 1, 0
+                continue
+            if found == FRAME:
+                if entries and taken + len(body) > limit:
+                    return JournalPart(entries, at, damaged, more=True)
                 entries.append(body)
                 taken += len(body)
-        return entries, (number, offset), damaged
+            damaged += found == DAMAGED
+            at = number, following
+        return JournalPart(entries, at, damaged, more=False)
+
+    def _stays_damaged(self, at: Place) -> bool:
+        where, since = self._suspect
+        if where == at and since:
+            return monotonic() - since > SUSPECT_S
+        self._suspect = at, monotonic()
+        return False
 
 
-def _next_frame(block: Block, offset: int) -> tuple[bytes | None, int, str]:
-    """Return (body, next offset, state): frame, void, open (nothing committed here), end (of the block), damaged."""
-    capacity, start = block.header.capacity, fmt.BLOCK_HEADER_BYTES
-    if offset + fmt.FRAME_HEADER_BYTES > capacity:
-        return None, offset, "end"
-    length, check = fmt.FRAME_HEADER.unpack_from(block.mapped, start + offset)
-    if length == 0:
-        return None, offset, "open"
-    if length == fmt.END_OF_BLOCK:
-        return None, offset, "end"
-    size = length & ~fmt.FRAME_VOID
-    following = offset + fmt.frame_bytes(size)
-    if following > capacity:  # no length can be trusted behind this
-        return None, capacity, "damaged"
-    if length & fmt.FRAME_VOID:
-        return None, following, "void"
-    at = start + offset + fmt.FRAME_HEADER_BYTES
-    body = bytes(block.mapped[at : at + size])
-    if zlib.crc32(body) != check:
-        return None, following, "damaged"
-    return body, following, "frame"
+def _map_header(path: Path) -> mmap.mmap:
+    file = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        return mmap.mmap(file, fmt.HEADER_BYTES)
+    finally:
+        os.close(file)
+
+
+def _changed_ns(folder: Path) -> int:
+    try:
+        return folder.stat().st_mtime_ns
+    except OSError:
+        return 0

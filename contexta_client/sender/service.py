@@ -8,9 +8,9 @@ from __future__ import annotations
 import logging
 import os
 import select
-import shutil
 import signal
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic, monotonic_ns
 from typing import Any
@@ -20,60 +20,71 @@ import grpc
 from contexta.v1 import capture_pb2
 from contexta_client.capture import spool_format as fmt
 from contexta_client.capture import spool_place
-from contexta_client.launch import process_lives, read_endpoint
 
-from .channel import Connection
-from .daemon_start import DaemonStart
-from .follow import SpoolReader, session_folders
-from .session import SETTLE_TIMEOUT_S, Session
+from .channel import failure_of
+from .daemon_link import DaemonLink
+from .endings import Endings
+from .session import Session
 from .spill import Spill
+from .spools import Spools
 
 _log = logging.getLogger("contexta.sender")
 
 BUSY_NAP_S, IDLE_NAP_S = 0.02, 0.15
 BUSY_FOR_S = 1.0
-DISCOVER_S = 0.2
-REPORT_S = 1.0
+BEAT_EVERY_S = 0.1
+DISCOVER_EVERY_S = 0.2
+REPORT_EVERY_S = 1.0
+MAX_REPORTED = 1_000
+SETTLE_TIMEOUT_S = 20.0
+SETTLE_RETRY_S = 0.2
 IDLE_END_S = 5.0
-IN_FLIGHT_BYTES = 32 << 20
+STOP_S = 5.0  # SIGTERM waits so long for what is in flight
+SPILL_AFTER_S = 2.0
+IN_FLIGHT_BYTES = 32 << 20  # over all sessions
 
 
 class Service:
     """Always: each session is followed by this process alone (it holds the lock), and what the daemon has not
     acknowledged stays in the spool."""
 
-    def __init__(self, workspace: Path, read_config: Callable[[], Mapping[str, Any]]) -> None:
-        """read_config: the settings that the clients left; they may change while this runs."""
-        self.workspace = workspace
-        self.config = config = read_config()
-        self.roots = spool_place.candidate_roots(workspace)
-        self.control = self.roots[0]
-        capture = config.get("capture", {})
-        self.spill = Spill(workspace / "cache" / "spill", int(capture.get("spill_bytes", 4 << 30)))
-        self.sessions: dict[bytes, Session] = {}
-        self.connection: Connection | None = None
-        self.daemon = DaemonStart(workspace, read_config)
-        self.trouble = ""
-        self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self._fifo = self._open_fifo()
-        self._stopping = False
-        self._next_discovery = self._next_report = 0.0
-        self._away_since = 0.0
+    def __init__(
+        self,
+        workspace: Path,
+        read_config: Callable[[], Mapping[str, Any]],
+        *,
+        still_ours: Callable[[], bool] = lambda: True,
+        idle_end_s: float = IDLE_END_S,
+        spill_after_s: float = SPILL_AFTER_S,
+    ) -> None:
+        """read_config: the settings that the clients left, which may change. still_ours: whether the lock is held."""
+        capture = read_config().get("capture", {})
+        self.link = DaemonLink(workspace, read_config)
+        self.spools = Spools(workspace)
+        self.endings = Endings(self.spools)
+        self.spill = Spill(self.spools.spilled, int(capture.get("spill_bytes", 4 << 30)))
+        self._spool_bytes = int(capture.get("spool_bytes", 64 << 20))
+        self._spill_after_s = spill_after_s
+        self._still_ours = still_ours
+        self._idle_end_s = idle_end_s
+        self._stop_at = 0.0
+        self._next_discovery = self._next_report = self._next_beat = 0.0
         self._settles: dict[bytes, tuple[grpc.Future, int]] = {}
-        self._closings: dict[bytes, grpc.Future] = {}
+        self._settle_again: dict[bytes, float] = {}
         self._reporting: grpc.Future | None = None
+        self._told: dict[bytes, tuple[int, str]] = {}
+        self._wake_read, self._wake_write = os.pipe()
+        os.set_blocking(self._wake_read, False)
+        os.set_blocking(self._wake_write, False)
+        self._fifo = _open_fifo(self.spools.roots[0] / spool_place.WAKE_NAME)
 
-    def _open_fifo(self) -> int:
-        path = self.control / spool_place.WAKE_NAME
-        try:
-            os.mkfifo(path, 0o600)
-        except FileExistsError:
-            pass
-        return os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    @property
+    def sessions(self) -> dict[bytes, Session]:
+        return self.spools.sessions
 
     def run(self) -> None:
-        """Deliver until nothing has been left for a while, or SIGTERM."""
-        signal.signal(signal.SIGTERM, lambda *_: self._stop())
+        """Deliver until nothing has been left for a while, or SIGTERM, or another holds the lock."""
+        signal.signal(signal.SIGTERM, lambda *_: self.stop())
         idle_since = monotonic()
         busy_until = 0.0
         while True:
@@ -83,215 +94,149 @@ class Service:
                 busy_until = now + BUSY_FOR_S
             if self.sessions:
                 idle_since = now
-            elif now - idle_since > IDLE_END_S:
-                break
-            if self._stopping and not any(session.in_flight for session in self.sessions.values()):
+            if now - idle_since > self._idle_end_s or self._has_stopped(now) or not self._still_ours():
                 break
             self._nap(0.0 if moved else BUSY_NAP_S if now < busy_until else IDLE_NAP_S)
-        if self.connection is not None:
-            self.connection.close()
+        self.close()
 
-    def _stop(self) -> None:
-        self._stopping = True
+    def stop(self) -> None:
+        """End after what is in flight; callable from a signal handler."""
+        self._stop_at = monotonic() + STOP_S
         self._ring()
 
+    def close(self) -> None:
+        self.link.close()
+        for session in self.sessions.values():
+            session.reader.close()
+        for file in (self._fifo, self._wake_read, self._wake_write):
+            os.close(file)
+
+    def _has_stopped(self, now: float) -> bool:
+        if not self._stop_at:
+            return False
+        return now > self._stop_at or not any(session.is_sending for session in self.sessions.values())
+
     def _ring(self, _: object = None) -> None:
-        try:
+        with suppress(OSError):  # full, which wakes as well
             os.write(self._wake_write, b"\0")
-        except (BlockingIOError, OSError):
-            pass
 
     def _nap(self, seconds: float) -> None:
         ready, _, _ = select.select([self._fifo, self._wake_read], [], [], seconds)
         for file in ready:
-            try:
+            with suppress(BlockingIOError):
                 os.read(file, 65536)
-            except BlockingIOError:
-                pass
 
     # --- one look ---------------------------------------------------------------------------------------------------
 
     def look(self, now: float) -> bool:
         """Go round once; return whether anything moved."""
         if now >= self._next_discovery:
-            self._discover()
-            self._next_discovery = now + DISCOVER_S
-        self._keep_connection(now)
+            self.spools.discover(now)
+            self._next_discovery = now + DISCOVER_EVERY_S
+        if self.link.keep(now, wanted=self.spools.wanted()):
+            self._restart(now)
         moved = False
-        room = IN_FLIGHT_BYTES - sum(session.in_flight_bytes for session in self.sessions.values())
-        for session_id, session in list(self.sessions.items()):
-            session.words[fmt.HEARTBEAT_NS] = monotonic_ns()
+        if not any(session.stuck_s(now) > self._spill_after_s for session in self.sessions.values()):
+            self.spill.trouble = ""
+        for session_id, session in self.spools.in_turn():
+            self._beat()
+            room = IN_FLIGHT_BYTES - sum(each.in_flight_bytes for each in self.sessions.values())
             try:
                 moved |= self._serve(now, session_id, session, room)
             except Exception as error:  # one bad spool must not keep the others waiting
-                _log.exception("session %s cannot go on, it is tried again", session_id.hex())
-                session.restart(now, error)
-            room -= session.in_flight_bytes
-        self._tell_state(now)
+                _log.exception("session %s cannot go on; it is tried again", session_id.hex())
+                session.restart(now, failure_of(error))
+        self._beat()
+        self._tell(now)
         if now >= self._next_report:
-            self._next_report = now + REPORT_S
+            self._next_report = now + REPORT_EVERY_S
             self._report()
-            self._spill(now)
         return moved
 
     def _serve(self, now: float, session_id: bytes, session: Session, room_bytes: int) -> bool:
         moved = session.collect(now)
-        if not self._stopping:
-            moved |= session.step(now, self.connection, room_bytes=room_bytes, done=self._ring)
-        self._settle(session_id, session)
-        self._finish(session_id, session)
-        return moved
+        if not self._stop_at:
+            moved |= session.step(now, self.link.connection, room_bytes=room_bytes, done=self._ring)
+        if session.stuck_s(now) > self._spill_after_s:
+            moved |= self.spill.relieve(session, self._spool_bytes, now)
+        self._settle(now, session_id, session)
+        return moved | self.endings.see_off(now, session_id, session, self.link.connection, self._ring)
 
-    def _discover(self) -> None:
-        spilled = self.workspace / "cache" / "spill"
-        found = session_folders([*self.roots, spilled])
-        for session_id, folders in found.items():
-            session = self.sessions.get(session_id)
-            if session is not None:
-                session.reader.folders = folders
-                continue
-            try:
-                reader = SpoolReader(session_id, folders)
-            except FileNotFoundError:
-                self._adopt_orphan(session_id, folders, spilled)
-                continue
-            except (OSError, ValueError) as error:
-                _log.error("the spool %s cannot be read: %s", folders, error)
-                continue
-            reader.words[fmt.SENDER_PID] = os.getpid()
-            self.sessions[session_id] = Session(reader)
-            _log.info("following session %s of process %d", session_id.hex(), reader.pid)
-        for session_id in [each for each in self.sessions if each not in found]:
-            _log.warning("the spool of session %s was removed", session_id.hex())
-            self.sessions.pop(session_id).reader.close()
-
-    def _adopt_orphan(self, session_id: bytes, folders: list[Path], spilled: Path) -> None:
-        """Blocks on disk whose header is gone (a reboot emptied memory): give them a header, so that they are sent."""
-        if folders != [spilled / session_id.hex()]:
-            return
-        prefix = fmt.HEADER_PREFIX.pack(fmt.HEADER_MAGIC, fmt.VERSION, fmt.HEADER_BYTES, session_id, 0)
-        (folders[0] / fmt.HEADER_NAME).write_bytes(prefix.ljust(fmt.HEADER_BYTES, b"\0"))
-
-    # --- the daemon -------------------------------------------------------------------------------------------------
-
-    def _keep_connection(self, now: float) -> None:
-        endpoint = read_endpoint(self.workspace)
-        current = self.connection.endpoint if self.connection else None
-        if endpoint is not None and not process_lives(endpoint.pid):
-            endpoint = None
-        if endpoint is None:
-            if current is not None:
-                self._disconnect(now)
-            if not self.workspace.is_dir():
-                self._let_go()  # so that no daemon is started for the dead, which would make the folder again
-            if self.sessions:
-                self.trouble = self.daemon.ensure(now)
-            return
-        if current != endpoint:
-            if current is not None:
-                self._disconnect(now)
-            self.connection = Connection(endpoint)
-            for session in self.sessions.values():
-                session.pause_until = 0.0
-            self.daemon.running()
-            self.trouble = ""
-
-    def _let_go(self) -> None:
-        """The workspace was deleted: what dead processes left for it goes too. Living ones begin it anew."""
-        for session_id, session in list(self.sessions.items()):
-            if session.gone or session.reader.writer_is_gone():
-                _log.warning("the workspace is gone, and with it what session %s left", session_id.hex())
-                self._remove(session_id, session)
-
-    def _remove(self, session_id: bytes, session: Session) -> None:
-        del self.sessions[session_id]
-        session.reader.close()
-        for folder in session.reader.folders:
-            shutil.rmtree(folder, ignore_errors=True)
-
-    def _disconnect(self, now: float) -> None:
-        assert self.connection is not None
+    def _restart(self, now: float) -> None:
+        """The connection is another one, or gone."""
         for session in self.sessions.values():
             session.restart(now)
-            if session.final == "closing":
-                session.final = "ending"
+            session.pause_until = 0.0
         self._settles.clear()
-        self._closings.clear()
+        self.endings.forget()
         self._reporting = None
-        self.connection.close()
-        self.connection = None
 
-    def _tell_state(self, now: float) -> None:
-        """Write into every header whether what is captured gets anywhere."""
-        pushed = any(session.pushed_back for session in self.sessions.values())
-        if self.connection is None or pushed:
-            self._away_since = self._away_since or now
-        else:
-            self._away_since = 0.0
-        if self.connection is None:
-            state = fmt.UNREACHABLE if self.daemon.failures else fmt.STARTING
-        else:
-            state = fmt.PUSHED_BACK if pushed else fmt.DELIVERING
-        for session in self.sessions.values():
-            session.words[fmt.DELIVERY_STATE] = state
-            session.reader.set_trouble(self.trouble or session.trouble or self.spill.trouble)
+    def _beat(self) -> None:
+        """Tell all writers that there is a sender."""
+        now = monotonic()
+        if now >= self._next_beat:
+            self._next_beat = now + BEAT_EVERY_S
+            for session in self.sessions.values():
+                session.words[fmt.HEARTBEAT_NS] = monotonic_ns()
 
-    def _settle(self, session_id: bytes, session: Session) -> None:
-        """Answer settle requests by a call of their own, which does not hold up the batches."""
+    def _tell(self, now: float) -> None:
+        """Write into every header whether what is captured gets anywhere, and why not."""
+        for session_id, session in self.sessions.items():
+            trouble = "; ".join(text for text in (self.link.trouble, session.problem, self.spill.trouble) if text)
+            if self.link.trouble:
+                state = fmt.UNREACHABLE
+            elif self.link.connection is None:
+                state = fmt.STARTING
+            else:
+                state = fmt.PUSHED_BACK if session.pushed_since else fmt.DELIVERING
+            if self._told.get(session_id) != (state, trouble):
+                self._told[session_id] = state, trouble
+                session.reader.set_trouble(trouble)
+                session.words[fmt.DELIVERY_STATE] = state
+        if len(self._told) > 2 * len(self.sessions) + 16:
+            self._told = {key: told for key, told in self._told.items() if key in self.sessions}
+
+    def _settle(self, now: float, session_id: bytes, session: Session) -> None:
+        """Answer settle requests by calls of their own, which do not hold up the batches."""
         running = self._settles.get(session_id)
         if running is not None:
-            future, mark = running
+            future, request = running
             if not future.done():
                 return
             del self._settles[session_id]
-            try:
-                settled = future.result().settled
-            except (grpc.RpcError, grpc.FutureCancelledError):
-                settled = False
-            if settled:
-                session.words[fmt.SETTLE_DONE] = max(int(session.words[fmt.SETTLE_DONE]), mark)
-                if session.settling is not None and session.settling <= mark:
-                    session.settling = None
-        if session.settling is not None and self.connection is not None:
-            request = capture_pb2.SettleRequest(
+            if _is_settled(future):
+                session.answers.settled(request)
+            else:
+                self._settle_again[session_id] = now + SETTLE_RETRY_S
+        wanted = session.answers.settling
+        if wanted is None or session.gone or self.link.connection is None:
+            return
+        if now >= self._settle_again.pop(session_id, 0.0):
+            request_message = capture_pb2.SettleRequest(
                 session_id=session_id, sequence=session.durable, timeout_ms=int(SETTLE_TIMEOUT_S * 1000)
             )
-            future = self.connection.call("Settle", request, timeout_s=SETTLE_TIMEOUT_S + 5, done=self._ring)
-            self._settles[session_id] = future, session.settling
-
-    def _finish(self, session_id: bytes, session: Session) -> None:
-        """After the last word is durable: close the session and delete its folders."""
-        if session.final != "ending" or session.in_flight or self.connection is None or session_id in self._settles:
-            closing = self._closings.get(session_id)
-        else:
-            session.words[fmt.DRAINED] = 1
-            session.final = "closing"
-            request = capture_pb2.CloseSessionRequest(session_id=session_id, sequence=session.durable)
-            self._closings[session_id] = closing = self.connection.call(
-                "CloseSession", request, timeout_s=10, done=self._ring
+            future = self.link.connection.call(
+                "Settle", request_message, timeout_s=SETTLE_TIMEOUT_S + 5, done=self._ring
             )
-        if closing is None or not closing.done():
-            return
-        del self._closings[session_id]
-        try:
-            closing.result()
-        except (grpc.RpcError, grpc.FutureCancelledError) as error:
-            _log.debug("session %s is not closed yet: %s", session_id.hex(), error)
-            session.final = "ending"
-            return
-        session.final = "closed"
-        self._remove(session_id, session)
+            self._settles[session_id] = future, wanted
 
     def _report(self) -> None:
-        if self.connection is None or (self._reporting is not None and not self._reporting.done()):
+        if self.link.connection is None or (self._reporting is not None and not self._reporting.done()):
             return
-        workers = [session.report(session_id) for session_id, session in self.sessions.items()]
+        workers = [session.report() for session in list(self.sessions.values())[:MAX_REPORTED]]
         request = capture_pb2.ReportWorkersRequest(sender_pid=os.getpid(), workers=workers)
-        self._reporting = self.connection.call("ReportWorkers", request, timeout_s=5, done=lambda _: None)
+        self._reporting = self.link.connection.call("ReportWorkers", request, timeout_s=5, done=lambda _: None)
 
-    def _spill(self, now: float) -> None:
-        if self._away_since and now - self._away_since > 2.0:
-            for session in self.sessions.values():
-                self.spill.relieve(session, int(self.config.get("capture", {}).get("spool_bytes", 64 << 20)))
-        else:
-            self.spill.trouble = ""
+
+def _is_settled(future: grpc.Future) -> bool:
+    try:
+        return bool(future.result().settled)
+    except (grpc.RpcError, grpc.FutureCancelledError):
+        return False
+
+
+def _open_fifo(path: Path) -> int:
+    """Open the pipe by which clients wake the sender; both ends, so that it never reads as closed."""
+    with suppress(FileExistsError):
+        os.mkfifo(path, 0o600)
+    return os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)

@@ -1,4 +1,4 @@
-"""One session's delivery: reads its spool in batches, keeps several in flight, answers the writer by the header.
+"""One session's delivery: reads its spool in batches, keeps several in flight, and answers its writer.
 
 A state machine without clocks or sockets of its own: `Service` gives it the time, the connection and finished calls.
 """
@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from time import time_ns
-from typing import Any
 
 import grpc
 
@@ -17,20 +17,28 @@ from contexta.v1 import capture_pb2
 from contexta_client.capture import spool_format as fmt
 from contexta_client.capture.entry_encoding import encode_entry
 
-from .batches import Batcher, Body, Definitions, encode
-from .channel import Connection, error_detail
-from .cursor import REASONS, Cursor
+from .answers import Answers
+from .batches import MAX_JOURNAL_BYTES, Batcher, Body, encode
+from .channel import Connection, Failure, failure_of
+from .cursor import Cursor
+from .definitions import Definitions
 from .follow import Ends, SpoolReader
+from .losses import dropped_entries, dropped_total
 
 _log = logging.getLogger("contexta.sender")
 
 MAX_IN_FLIGHT = 8
+TURN_BATCHES = 4  # of one session before the others have their turn
 APPEND_TIMEOUT_S = 30.0
-SETTLE_TIMEOUT_S = 20.0
+OPEN_TIMEOUT_S = 10.0
 FIRST_BACKOFF_S, LAST_BACKOFF_S = 0.05, 2.0
 LINGER_S = 0.2
 LOSSES_EVERY_S = 1.0
 FULL_ENOUGH = 8_192  # rows that are worth a batch at once
+SCOPE_CLOSED = 4 << 3 | 2  # the tag of an entry's kind
+AGAIN = frozenset({"admission_full", "storage_full", "storage_failed", "draining"})  # the same batch, later
+
+Done = Callable[[object], None]
 
 
 @dataclass(slots=True)
@@ -40,23 +48,18 @@ class Sent:
     body: Body
     first: int
     future: grpc.Future | None = None
-    acknowledged: bool = False
-    failed: Exception | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """When everything before `sequence` is durable, these requests of the writer are answered."""
-
-    sequence: int
-    flush: int
-    settle: int
+    failed: Failure | None = None
+    read_ns: int = field(default_factory=time_ns)
 
 
 class Session:
-    """Always: in flight is a line of batches without gap from `acked` on; the spool keeps what is not acknowledged."""
+    """Always: in flight is a line of batches without gap from `acked` on; the spool keeps what is not acknowledged.
 
-    def __init__(self, reader: SpoolReader) -> None:
+    `stage` goes from "" (following) over "last words" (the writer is gone, all of it is read) and "ending" (all is
+    sent) to "closing" and "closed"; a restart leads back, until the header says that all is durable.
+    """
+
+    def __init__(self, reader: SpoolReader, now: float) -> None:
         self.reader = reader
         self.words = reader.words
         self.batcher: Batcher | None = None  # None: the daemon was not asked yet where the session stands
@@ -65,219 +68,218 @@ class Session:
         self.next_sequence = 0  # of the next batch to send
         self.durable = 0
         self.acked = Cursor()
-        self.marks: deque[Mark] = deque()
-        self.settling: int | None = None
+        self.definitions = Definitions()  # as of `acked`
+        self.answers = Answers(reader)
         self.ends: Ends | None = None
-        self.ends_mark = (0, 0)
+        self.ends_request = self.answers.requested()  # read before `ends`
         self.pause_until = 0.0
         self.backoff_s = FIRST_BACKOFF_S
         self.linger_until = 0.0
         self.gone = False
         self.drained = int(self.words[fmt.DRAINED]) == 1  # by an earlier sender: only closing it is left
-        self.final = "ending" if self.drained else ""  # "", ending, closing, closed
-        self.definitions = Definitions()
-        self.pushed_back = False
-        self.trouble = ""  # what the daemon says it cannot do
+        self.stage = "ending" if self.drained else ""
         self.losses_at = 0.0
+        self.progress_at = now  # of the last acknowledgement, or when there was nothing to acknowledge
+        self.pushed_at = self.pushed_since = 0.0  # the last and the first refusal of a row of them; 0: none
+        self.problem = ""  # what the daemon has against this session's batches, for people
 
     @property
     def in_flight_bytes(self) -> int:
         return sum(len(sent.body.data) for sent in self.in_flight)
 
+    @property
+    def is_sending(self) -> bool:
+        """Whether a batch is on its way that has not come back."""
+        return any(sent.future is not None and not sent.future.done() for sent in self.in_flight)
+
+    def stuck_s(self, now: float) -> float:
+        """Return for how long the daemon has not taken what waits, or has been pushing back."""
+        pushed = now - self.pushed_since if self.pushed_since else 0.0
+        return max(pushed, now - self.progress_at)
+
     # --- one look ---------------------------------------------------------------------------------------------------
 
-    def step(self, now: float, connection: Connection | None, *, room_bytes: int, done: Any) -> bool:
+    def step(self, now: float, connection: Connection | None, *, room_bytes: int, done: Done) -> bool:
         """Do what can be done now; return whether anything was. `done` is called when a call comes back."""
-        if self.final == "closed":
-            return False
         if not self.gone and self.reader.writer_is_gone():
             self.gone = True
             self.ends = None  # look once more, now that nothing can come any more
-        if connection is None or now < self.pause_until or self.drained:
+        if self.batcher is not None and not self.in_flight and self.ends is None:
+            self.progress_at = now
+        if connection is None or now < self.pause_until or self.drained or self.stage in ("closing", "closed"):
             return False
         if self.batcher is None:
             self._open(connection, done)
             return False
-        if self._resend(now, connection, done):
+        if self._resend(now):
             return True
         return self._send_more(now, connection, room_bytes, done)
 
-    def _open(self, connection: Connection, done: Any) -> None:
+    def _open(self, connection: Connection, done: Done) -> None:
         if self.opening is None:
             request = capture_pb2.OpenSessionRequest(session_id=self.reader.session_id)
-            self.opening = connection.call("OpenSession", request, timeout_s=10, done=done)
+            self.opening = connection.call("OpenSession", request, timeout_s=OPEN_TIMEOUT_S, done=done)
 
-    def opened(self, now: float) -> None:
+    def _opened(self, now: float, future: grpc.Future) -> None:
         """Continue exactly behind the last batch that the daemon has."""
-        future, self.opening = self.opening, None
-        assert future is not None
+        self.opening = None
         try:
             reply = future.result()
             cursor = Cursor.unpack(reply.cursor)
         except (grpc.RpcError, grpc.FutureCancelledError, ValueError) as error:
-            self._back_off(now, error)
+            self._back_off(now, failure_of(error))
+            return
+        if reply.closed:
+            self._found_closed()
             return
         self.reader.refresh()
-        self.in_flight.clear()
-        lost = not reply.known and self.acked.journal != (0, 0)
-        if lost:  # a fresh daemon: go on where we are, and tell it again what later items refer to
+        # A daemon that knows nothing of what another one acknowledged: go on where we are, and tell it again what
+        # later items refer to.
+        anew = not reply.known and not self.acked.at_beginning
+        if anew:
             cursor = self.acked.copy()
-        elif self.batcher is None and not self.definitions.session:
+        else:
             self._reread_definitions(cursor)
         self.durable = self.next_sequence = reply.next_sequence
         self.acked = cursor.copy()
-        self.batcher = Batcher(self.reader, cursor, self.definitions)
-        self.marks.clear()
-        self.ends = None
-        self.backoff_s = FIRST_BACKOFF_S
-        if cursor.ended:
-            self.final = "ending"
-        if lost and (entries := self.definitions.all()):
-            data, count = encode(entries, [])
-            self._enqueue(Body(data, count, cursor.copy()))
-        self._release()
+        self.batcher = Batcher(self.reader, cursor)
+        self.stage = "ending" if cursor.ended else ""
+        if anew:
+            _log.warning("the daemon does not know session %s: defining it again", self.reader.session_id.hex())
+            self._define_again(cursor)
+        self.answers.durable(self.durable)
+        self.answers.release(self.acked)
+
+    def _found_closed(self) -> None:
+        _log.error("session %s was closed, and yet its spool is there: what waits in it cannot be delivered any more",
+                   self.reader.session_id.hex())  # fmt: skip
+        self.words[fmt.DRAINED] = 1
+        self.drained, self.stage = True, "ending"
+
+    def _define_again(self, cursor: Cursor) -> None:
+        entries: list[bytes] = []
+        for entry in self.definitions.all():
+            if entries and sum(map(len, entries)) + len(entry) > MAX_JOURNAL_BYTES:
+                self._enqueue(Body(*encode(entries, []), cursor.copy()))
+                entries = []
+            entries.append(entry)
+        if entries:
+            self._enqueue(Body(*encode(entries, []), cursor.copy()))
 
     def _reread_definitions(self, cursor: Cursor) -> None:
-        """After a restart: what was defined before the cursor, as far as its journal is still there."""
-        numbers = self.reader.numbers(fmt.JOURNAL)
-        at = (min(numbers), 0) if numbers else (0, 0)
+        """Note what was defined before the cursor and not acknowledged to us: in batches of an earlier sender, as far
+        as their journal is still there, or in those whose acknowledgement was lost."""
+        at = self.acked.journal
         while at < cursor.journal:
-            entries, following, _ = self.reader.take_journal(at, 1 << 20)
-            for entry in entries:
+            part = self.reader.take_journal(at, MAX_JOURNAL_BYTES, stop=cursor.journal)
+            for entry in part.entries:
                 self.definitions.note(entry)
-            if following == at or not entries:
+            if part.at == at:
                 break
-            at = following
+            at = part.at
 
     # --- sending ----------------------------------------------------------------------------------------------------
 
-    def _send_more(self, now: float, connection: Connection, room_bytes: int, done: Any) -> bool:
-        sent = False
-        assert self.batcher is not None
-        while len(self.in_flight) < MAX_IN_FLIGHT and room_bytes > 0 and not self.final:
-            if self.ends is None and not self._look(now):
-                break
-            assert self.ends is not None
-            body = self.batcher.next(self.ends)
+    def _send_more(self, now: float, connection: Connection, room_bytes: int, done: Done) -> bool:
+        batches = 0
+        while len(self.in_flight) < MAX_IN_FLIGHT and batches < TURN_BATCHES and room_bytes > 0:
+            body = self._next_body(now)
             if body is None:
-                self._finish_look()
-                body = self._last_words() if self.gone else self._losses(now)
-                if body is None:
-                    break
+                break
             self._enqueue(body)
             room_bytes -= len(body.data)
-            sent = True
-        for each in self.in_flight:
-            if each.future is None and not each.acknowledged:
-                self._append(each, connection, done)
-        return sent
+            batches += 1
+        for sent in self.in_flight:
+            if sent.future is None:
+                sent.future = self._append(sent, connection, done)
+        return batches > 0
+
+    def _next_body(self, now: float) -> Body | None:
+        assert self.batcher is not None
+        if self.stage == "last words":
+            return self._last_words(self.batcher.cursor)
+        if self.stage:
+            return None
+        if self.ends is None and not self._look(now):
+            return self._losses(now, self.batcher.cursor)
+        assert self.ends is not None
+        body = self.batcher.next(self.ends, now)
+        if self.batcher.complete:
+            self.answers.promise(self.ends_request, self.next_sequence + (body.count if body else 0))
+            self.answers.durable(self.durable)
+            if self.ends.final:
+                self.stage = "last words"
+            self.ends = None
+        if body is None:
+            return self._next_body(now) if self.stage else self._losses(now, self.batcher.cursor)
+        return body
 
     def _look(self, now: float) -> bool:
-        """Take the writer's marks first and its ends after; False when there is nothing worth sending yet."""
-        mark = int(self.words[fmt.FLUSH_REQUESTED]), int(self.words[fmt.SETTLE_REQUESTED])
-        answered = int(self.words[fmt.FLUSH_DONE]), int(self.words[fmt.SETTLE_DONE])
-        ends = self.reader.ends()
-        waiting = self._waiting(ends)
-        asked = mark[0] > answered[0] or mark[1] > answered[1]
-        if not (asked or self.gone):
-            if not waiting:
+        """Take the writer's request first and its ends after; False when there is nothing worth sending yet."""
+        assert self.batcher is not None
+        request = self.answers.requested()
+        ends = self.reader.ends(final=self.gone)
+        if not self.gone:
+            rows, entries, closes = self._waiting(ends)
+            asked = self.answers.is_new(request)
+            if not rows and not entries and not asked:
                 self.linger_until = 0.0
                 return False
-            if not self.linger_until:
-                self.linger_until = now + LINGER_S
-            if waiting < FULL_ENOUGH and now < self.linger_until:
+            self.linger_until = self.linger_until or now + LINGER_S
+            if rows < FULL_ENOUGH and not asked and not closes and now < self.linger_until:
                 return False
-        elif asked and self.marks and (self.marks[-1].flush, self.marks[-1].settle) == mark and not waiting:
-            return False
         self.linger_until = 0.0
-        self.ends, self.ends_mark = ends, mark
+        self.ends, self.ends_request = ends, request
         return True
 
-    def _waiting(self, ends: Ends) -> int:
-        """About how many rows and entries are there that were not read; what matters is none, few or many."""
+    def _waiting(self, ends: Ends) -> tuple[int, bool, bool]:
+        """Return about how many rows were not read, and whether there are entries, and one that closes a scope."""
         assert self.batcher is not None
         cursor = self.batcher.cursor
-        waiting = 0
+        rows = len(cursor.holes) and len(self.reader.take_holes(cursor.holes)[0])
         for group, end in ends.series.items():
             block, index = cursor.series.get(group, (0, 0))
-            waiting += end[1] - index if end[0] == block else FULL_ENOUGH
-        if waiting == 0 and self.batcher.journal_waits():
-            waiting = 1
-        return waiting
+            rows += end[1] - index if end[0] == block else FULL_ENOUGH
+        journal = self.reader.take_journal(cursor.journal, 1 << 14)
+        closes = any(len(entry) > 9 and entry[9] == SCOPE_CLOSED for entry in journal.entries)
+        return rows, bool(journal.entries or journal.damaged), closes or journal.more
 
-    def _finish_look(self) -> None:
-        self.ends = None
-        self.marks.append(Mark(self.next_sequence, *self.ends_mark))
-        self.answer_marks()
-
-    def _last_words(self) -> Body | None:
+    def _last_words(self, cursor: Cursor) -> Body | None:
         """What the sender itself has to say when the writer is gone: what was lost, and how the session ended."""
-        assert self.batcher is not None
-        cursor = self.batcher.cursor
-        torn = sum(self._hole_width(group) for group, _, _ in cursor.holes)
-        cursor.holes = ()
-        entries = self.dropped_entries(torn)
-        lost = int(self.words[fmt.WRITER_STATE]) != fmt.ENDED and self.definitions.own_open_scopes > 0
-        detail = "the process vanished without ending its session" if lost else ""
-        if self.definitions.session:
+        entries = dropped_entries(self.words, cursor)
+        lost = int(self.words[fmt.WRITER_STATE]) != fmt.ENDED and cursor.open_scopes > 0
+        detail = f"process {self.reader.pid} vanished without ending its session" if lost else ""
+        if cursor.began:
             entries.append(encode_entry("session_ended", time_ns(), {"lost": lost, "detail": detail}))
         cursor.ended = True
-        self.final = "ending"
-        if not entries:
-            return None
-        data, count = encode(entries, [])
-        return Body(data, count, cursor.copy())
+        self.stage = "ending"
+        return Body(*encode(entries, []), cursor.copy()) if entries else None
 
-    def _losses(self, now: float) -> Body | None:
+    def _losses(self, now: float, cursor: Cursor) -> Body | None:
         """Say what was dropped since the last time, at most once a second; None when nothing was."""
-        if now < self.losses_at or self.batcher is None or not (entries := self.dropped_entries()):
+        if now < self.losses_at or not (entries := dropped_entries(self.words, cursor)):
             return None
         self.losses_at = now + LOSSES_EVERY_S
-        data, count = encode(entries, [])
-        return Body(data, count, self.batcher.cursor.copy())
-
-    def _hole_width(self, group: int) -> int:
-        assert self.batcher is not None
-        return self.batcher.width(group)
-
-    def dropped_entries(self, torn: int = 0) -> list[bytes]:
-        """Return Dropped entries for totals that grew since they were last said; the cursor remembers them."""
-        assert self.batcher is not None
-        words, cursor = self.words, self.batcher.cursor
-        now = (
-            int(words[fmt.DROPPED_METRICS]), int(words[fmt.DROPPED_ENTRIES]),
-            int(words[fmt.DROPPED_DISK_METRICS]), int(words[fmt.DROPPED_DISK_ENTRIES]),
-            0, int(words[fmt.DROPPED_LARGE_ENTRIES]),
-            cursor.totals[6] + torn, 0,
-            0, cursor.totals[9] + self.batcher.take_damaged(),
-        )  # fmt: skip
-        entries = []
-        for place, reason in enumerate(REASONS):
-            metrics, count = now[2 * place : 2 * place + 2]
-            if (metrics, count) != cursor.totals[2 * place : 2 * place + 2]:
-                fields = {"reason": reason, "metrics_total": metrics, "entries_total": count}
-                entries.append(encode_entry("dropped", time_ns(), fields))
-        cursor.totals = now
-        return entries
+        return Body(*encode(entries, []), cursor.copy())
 
     def _enqueue(self, body: Body) -> None:
         self.in_flight.append(Sent(body, self.next_sequence))
         self.next_sequence += body.count
 
-    def _append(self, sent: Sent, connection: Connection, done: Any) -> None:
+    def _append(self, sent: Sent, connection: Connection, done: Done) -> grpc.Future:
         body = sent.body
         request = capture_pb2.AppendRequest(
             session_id=self.reader.session_id, first_sequence=sent.first, count=body.count,
             checksum=body.checksum, body=body.data, cursor=body.cursor.pack(),
         )  # fmt: skip
-        sent.future = connection.call("Append", request, timeout_s=APPEND_TIMEOUT_S, done=done)
+        return connection.call("Append", request, timeout_s=APPEND_TIMEOUT_S, done=done)
 
     # --- what came back ---------------------------------------------------------------------------------------------
 
     def collect(self, now: float) -> bool:
         """Take in finished calls; return whether anything moved."""
         if self.opening is not None and self.opening.done():
-            self.opened(now)
+            self._opened(now, self.opening)
             return True
         moved = False
         while self.in_flight and (future := self.in_flight[0].future) is not None and future.done():
@@ -285,89 +287,68 @@ class Session:
             try:
                 reply = future.result()
             except (grpc.RpcError, grpc.FutureCancelledError) as error:
-                sent.failed = error
+                sent.failed = failure_of(error)
                 break
             self.in_flight.popleft()
             self.durable = max(self.durable, reply.next_sequence)
             self.acked = sent.body.cursor
-            self.backoff_s = FIRST_BACKOFF_S
-            self.pushed_back = False
-            self.trouble = ""
+            for entry in sent.body.defined:
+                self.definitions.note(entry)
             moved = True
         if moved:
-            self.words[fmt.DURABLE_ITEMS] = self.durable
-            self.answer_marks()
-            self._release()
+            self.backoff_s, self.problem, self.progress_at = FIRST_BACKOFF_S, "", now
+            if now - self.pushed_at > 1.0:
+                self.pushed_since = 0.0
+            self.answers.durable(self.durable)
+            self.answers.release(self.acked)
         return moved
 
-    def _resend(self, now: float, connection: Connection, done: Any) -> bool:
+    def _resend(self, now: float) -> bool:
         """Deal with a refused batch at the head of the line, once all behind it came back too."""
-        if not self.in_flight or self.in_flight[0].failed is None:
+        if not self.in_flight or (failure := self.in_flight[0].failed) is None:
             return False
-        if any(sent.future is not None and not sent.future.done() for sent in self.in_flight):
-            return True
-        error = self.in_flight[0].failed
-        detail = error_detail(error) if isinstance(error, grpc.RpcError) else None
-        code = detail.code if detail else ""
-        if detail is not None and code in ("admission_full", "storage_full", "storage_failed"):
-            self.pushed_back = True
-            if code != "admission_full":
-                self.trouble = detail.message
+        if self.is_sending:
+            return False
+        if failure.code in AGAIN:
+            self.pushed_at, self.pushed_since = now, self.pushed_since or now
+            if failure.code.startswith("storage"):
                 self.backoff_s = FIRST_BACKOFF_S  # the daemon looks by itself: once there is room, go on at once
-            self._back_off(now, error, at_least_s=detail.retry_after_ms / 1000)
-            for sent in self.in_flight:  # the same bodies again
+            self._back_off(now, failure)
+            for sent in self.in_flight:
                 sent.future, sent.failed = None, None
         else:
-            self.restart(now, error)
+            self.restart(now, failure)
         return True
 
-    def restart(self, now: float, error: Exception | None = None) -> None:
+    def restart(self, now: float, failure: Failure | None = None) -> None:
         """Forget what is in flight and ask the daemon where the session stands."""
         for sent in self.in_flight:
             if sent.future is not None:
                 sent.future.cancel()
         self.in_flight.clear()
-        self.batcher = None
-        self.ends = None
-        self.settling = None
+        self.batcher = self.opening = self.ends = None
+        self.answers.forget()
         if not self.drained:
-            self.final = ""
-        if error is not None:
-            self._back_off(now, error)
+            self.stage = ""
+        elif self.stage == "closing":
+            self.stage = "ending"
+        if failure is not None:
+            self._back_off(now, failure)
 
-    def _back_off(self, now: float, error: Exception, at_least_s: float = 0.0) -> None:
-        self.pause_until = now + max(at_least_s, self.backoff_s)
+    def _back_off(self, now: float, failure: Failure) -> None:
+        self.pause_until = now + max(failure.retry_after_s, self.backoff_s * failure.jitter())
         self.backoff_s = min(2 * self.backoff_s, LAST_BACKOFF_S)
-        _log.debug("session %s pauses: %s", self.reader.session_id.hex(), error)
+        self.problem = failure.for_people()
+        _log.debug("session %s pauses: %s", self.reader.session_id.hex(), failure)
 
-    def answer_marks(self) -> None:
-        """Tell the writer what became durable."""
-        while self.marks and self.marks[0].sequence <= self.durable:
-            mark = self.marks.popleft()
-            self.words[fmt.FLUSH_DONE] = max(int(self.words[fmt.FLUSH_DONE]), mark.flush)
-            if mark.settle > int(self.words[fmt.SETTLE_DONE]):
-                self.settling = max(self.settling or 0, mark.settle)
-
-    def _release(self) -> None:
-        """Delete blocks that are passed and durable, and say how much room that made."""
-        held = {(group, number) for group, number, _ in self.acked.holes}
-        released = 0
-        positions = [(fmt.JOURNAL, 0, self.acked.journal[0])]
-        positions += [(fmt.GROUP if g else fmt.ROWS, g, at[0]) for g, at in self.acked.series.items()]
-        for kind, group, current in positions:
-            for number, path in list(self.reader.numbers(kind, group).items()):
-                if number < current and (kind == fmt.JOURNAL or (group, number) not in held):
-                    released += self.reader.delete(kind, group, number, path)
-        if released:
-            self.words[fmt.RELEASED_BYTES] += released
-
-    def report(self, session_id: bytes) -> capture_pb2.WorkerReport:
+    def report(self) -> capture_pb2.WorkerReport:
         """Return what `daemon status` shows of this worker."""
         words = self.words
-        dropped = sum(int(words[word]) for word in range(fmt.DROPPED_METRICS, fmt.DROPPED_LARGE_ENTRIES + 1))
+        spilled = [path for *_, path in self.reader.passed() if path.parent != self.reader.home]
         waiting = max(0, int(words[fmt.CREATED_BYTES]) - int(words[fmt.RELEASED_BYTES]))
-        spilled = sum(path.stat().st_size for *_, path in self.reader.passed() if path.parent != self.reader.home)
         return capture_pb2.WorkerReport(
-            session_id=session_id, pid=self.reader.pid, alive=not self.gone, captured=self.next_sequence,
-            durable=self.durable, dropped=dropped, spool_bytes=waiting, spilled_bytes=spilled,
+            session_id=self.reader.session_id, pid=self.reader.pid, alive=not self.gone, captured=self.next_sequence,
+            durable=self.durable, dropped=dropped_total(words, self.acked), spool_bytes=waiting,
+            spilled_bytes=sum(path.stat().st_size for path in spilled if path.exists()),
+            oldest_ns=self.in_flight[0].read_ns if self.in_flight else 0,
         )  # fmt: skip

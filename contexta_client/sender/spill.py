@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import logging
-import os
 import shutil
 from pathlib import Path
+from time import monotonic
 
 from contexta_client.capture import spool_format as fmt
 
@@ -13,52 +14,87 @@ from .session import Session
 
 _log = logging.getLogger("contexta.sender")
 
+TURN_S = 0.05  # of moving before the loop goes on
+COUNT_EVERY_S = 1.0
+RETRY_S = 5.0
+
 
 class Spill:
-    """Blocks of all sessions on disk, `limit_bytes` at most."""
+    """Blocks of all sessions on disk, `limit_bytes` at most. `trouble` says why no more can be moved; empty: it can."""
 
     def __init__(self, folder: Path, limit_bytes: int) -> None:
         self.folder = folder
         self.limit_bytes = limit_bytes
         self.trouble = ""
+        self._used = 0
+        self._counted_at = -COUNT_EVERY_S
+        self._retry_at = 0.0
 
-    def used_bytes(self) -> int:
+    def used_bytes(self, now: float) -> int:
         """Return what lies on disk."""
-        return sum(file.stat().st_size for file in self.folder.glob("*/*") if file.is_file())
+        if now - self._counted_at >= COUNT_EVERY_S:
+            self._counted_at = now
+            self._used = sum(_size(file) for file in self.folder.glob("*/*"))
+        return self._used
 
-    def relieve(self, session: Session, bound_bytes: int) -> None:
-        """Move a session's passed blocks to disk when its spool is over half its bound."""
+    def relieve(self, session: Session, bound_bytes: int, now: float) -> bool:
+        """Move a session's passed blocks, while its spool is over half its bound. Returns whether some were moved.
+
+        Stops after a moment: what is left is moved at the next look. What cannot be moved stays where it is.
+        """
         words, reader = session.words, session.reader
-        waiting = int(words[fmt.CREATED_BYTES]) - int(words[fmt.RELEASED_BYTES])
-        if waiting * 2 < bound_bytes:
-            return
+        if now < self._retry_at or _waiting(session) * 2 < bound_bytes:
+            return False
         target = self.folder / reader.session_id.hex()
-        room = self.limit_bytes - self.used_bytes()
+        end, moved = monotonic() + TURN_S, False
         reader.refresh()
         for kind, group, number, path in reader.passed():
-            if path.parent == target:
+            if path.parent != reader.home or path.parent == target:
                 continue
-            size = path.stat().st_size
-            if size > room:
-                self.trouble = f"{self.folder} holds {self.limit_bytes} bytes, which is capture.spill_bytes"
-                return
+            if monotonic() > end or _waiting(session) * 2 < bound_bytes:
+                return moved
+            size = _size(path)
+            if self.used_bytes(now) + size > self.limit_bytes:
+                self._refuse(now, f"{self.folder} holds as much as capture.spill_bytes allows")
+                return moved
             try:
-                self._move(path, target)
+                _move(path, target)
             except OSError as error:
-                self.trouble = f"blocks cannot be moved to {self.folder}: {error.strerror or error}"
-                return
-            room -= size
+                why = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or str(error)
+                self._refuse(now, f"waiting records cannot be moved to {self.folder}: {why}")
+                return moved
+            self._used += size
             words[fmt.RELEASED_BYTES] += size
             reader.moved(kind, group, number, target / path.name)
-        self.trouble = ""
+            moved, self.trouble = True, ""
+        return moved
 
-    def _move(self, path: Path, target: Path) -> None:
-        target.mkdir(mode=0o700, parents=True, exist_ok=True)
-        temporary = target / f".{path.name}"
-        try:
-            shutil.copyfile(path, temporary)
-            os.replace(temporary, target / path.name)
-        except OSError:
-            temporary.unlink(missing_ok=True)
-            raise
-        path.unlink()
+    def _refuse(self, now: float, trouble: str) -> None:
+        if trouble != self.trouble:
+            _log.warning("%s", trouble)
+        self.trouble = trouble
+        self._retry_at = now + RETRY_S
+
+
+def _waiting(session: Session) -> int:
+    return int(session.words[fmt.CREATED_BYTES]) - int(session.words[fmt.RELEASED_BYTES])
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except OSError:
+        return 0
+
+
+def _move(path: Path, target: Path) -> None:
+    target.mkdir(mode=0o700, parents=True, exist_ok=True)
+    temporary = target / f".{path.name}"
+    try:
+        shutil.copyfile(path, temporary)
+        temporary.chmod(0o600)
+        temporary.rename(target / path.name)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    path.unlink()
