@@ -19,6 +19,7 @@ from contexta_client.capture import sender_start
 from contexta_client.capture.session import Recorder
 
 COUNTING = """
+    import time
     run = ctx.run("counting")
     stage = run.stage("train")
     print("ready", flush=True)
@@ -28,7 +29,10 @@ COUNTING = """
         step += 1
         if step % 1000 == 0:
             print(step, flush=True)
+            time.sleep(PACE_S)
 """
+PACED = COUNTING.replace("PACE_S", "0.01")  # a spool that nobody takes from for seconds stays within its bound
+COUNTING = COUNTING.replace("PACE_S", "0")
 
 
 def returned(process: subprocess.Popen[str], at_least: int) -> int:
@@ -170,7 +174,7 @@ def test_what_is_dropped_at_the_bound_is_counted_to_the_record(served: Served) -
 
 
 def test_a_deleted_workspace_is_begun_anew_and_its_old_daemon_touches_nothing(served: Served) -> None:
-    process = served.start(COUNTING)
+    process = served.start(PACED)
     returned(process, 2_000)
     wait_until(lambda: (served.path / "daemon" / "daemon.json").exists())
     (old,) = served.pids("daemon")
