@@ -51,6 +51,7 @@ class LocalWorker:
     alive: bool
     durable: int
     dropped: int
+    dropped_by_reason: dict[str, int]
     waiting_bytes: int
     trouble: str
 
@@ -249,12 +250,19 @@ def _local_worker(folder: Path) -> LocalWorker | None:
     length = int.from_bytes(data[fmt.TROUBLE_OFFSET : fmt.TROUBLE_OFFSET + 4], "little")
     start = fmt.TROUBLE_OFFSET + 4
     pid = fmt.HEADER_PREFIX.unpack_from(data)[4]
+    counts = {
+        "spool_full": words[fmt.DROPPED_METRICS] + words[fmt.DROPPED_ENTRIES],
+        "disk_full": words[fmt.DROPPED_DISK_METRICS] + words[fmt.DROPPED_DISK_ENTRIES],
+        "too_large": words[fmt.DROPPED_LARGE_ENTRIES],
+    }
+    dropped = {reason: count for reason, count in counts.items() if count}
     return LocalWorker(
         session_id=folder.name,
         pid=pid,
         alive=words[fmt.WRITER_STATE] != fmt.ENDED if pid == os.getpid() else _is_locked(folder / fmt.LOCK_NAME),
         durable=words[fmt.DURABLE_ITEMS],
-        dropped=sum(words[word] for word in range(fmt.DROPPED_METRICS, fmt.DROPPED_LARGE_ENTRIES + 1)),
+        dropped=sum(dropped.values()),
+        dropped_by_reason=dropped,
         waiting_bytes=max(0, words[fmt.CREATED_BYTES] - words[fmt.RELEASED_BYTES]),
         trouble=data[start : start + min(length, fmt.TROUBLE_BYTES - 4)].decode("utf-8", "replace"),
     )

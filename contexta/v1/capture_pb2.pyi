@@ -104,7 +104,14 @@ class ReportWorkersResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class WorkerReport(_message.Message):
-    __slots__ = ("session_id", "pid", "alive", "captured", "durable", "dropped", "spool_bytes", "spilled_bytes", "oldest_ns")
+    __slots__ = ("session_id", "pid", "alive", "captured", "durable", "dropped", "spool_bytes", "spilled_bytes", "oldest_ns", "dropped_by_reason")
+    class DroppedByReasonEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     PID_FIELD_NUMBER: _ClassVar[int]
     ALIVE_FIELD_NUMBER: _ClassVar[int]
@@ -114,6 +121,7 @@ class WorkerReport(_message.Message):
     SPOOL_BYTES_FIELD_NUMBER: _ClassVar[int]
     SPILLED_BYTES_FIELD_NUMBER: _ClassVar[int]
     OLDEST_NS_FIELD_NUMBER: _ClassVar[int]
+    DROPPED_BY_REASON_FIELD_NUMBER: _ClassVar[int]
     session_id: bytes
     pid: int
     alive: bool
@@ -123,7 +131,8 @@ class WorkerReport(_message.Message):
     spool_bytes: int
     spilled_bytes: int
     oldest_ns: int
-    def __init__(self, session_id: _Optional[bytes] = ..., pid: _Optional[int] = ..., alive: bool = ..., captured: _Optional[int] = ..., durable: _Optional[int] = ..., dropped: _Optional[int] = ..., spool_bytes: _Optional[int] = ..., spilled_bytes: _Optional[int] = ..., oldest_ns: _Optional[int] = ...) -> None: ...
+    dropped_by_reason: _containers.ScalarMap[str, int]
+    def __init__(self, session_id: _Optional[bytes] = ..., pid: _Optional[int] = ..., alive: bool = ..., captured: _Optional[int] = ..., durable: _Optional[int] = ..., dropped: _Optional[int] = ..., spool_bytes: _Optional[int] = ..., spilled_bytes: _Optional[int] = ..., oldest_ns: _Optional[int] = ..., dropped_by_reason: _Optional[_Mapping[str, int]] = ...) -> None: ...
 
 class Batch(_message.Message):
     __slots__ = ("entries", "columns", "rows")

@@ -13,13 +13,7 @@ from .cursor import REASONS, Cursor
 
 def dropped_entries(words: Words, cursor: Cursor) -> list[bytes]:
     """Return Dropped entries for the totals that differ from what the cursor says was said, and note them in it."""
-    totals = (
-        int(words[fmt.DROPPED_METRICS]), int(words[fmt.DROPPED_ENTRIES]),
-        int(words[fmt.DROPPED_DISK_METRICS]), int(words[fmt.DROPPED_DISK_ENTRIES]),
-        0, int(words[fmt.DROPPED_LARGE_ENTRIES]),
-        cursor.torn, 0,
-        0, cursor.unreadable,
-    )  # fmt: skip
+    totals = _totals(words, cursor)
     entries = []
     for place, reason in enumerate(REASONS):
         metrics, count = totals[2 * place : 2 * place + 2]
@@ -30,7 +24,18 @@ def dropped_entries(words: Words, cursor: Cursor) -> list[bytes]:
     return entries
 
 
-def dropped_total(words: Words, cursor: Cursor) -> int:
-    """Return how many records were not kept, of all reasons."""
-    counted = sum(int(words[word]) for word in range(fmt.DROPPED_METRICS, fmt.DROPPED_LARGE_ENTRIES + 1))
-    return counted + cursor.torn + cursor.unreadable
+def dropped_by_reason(words: Words, cursor: Cursor) -> dict[str, int]:
+    """Return how many records were not kept, for each reason that there is."""
+    totals = _totals(words, cursor)
+    counts = {reason: sum(totals[2 * place : 2 * place + 2]) for place, reason in enumerate(REASONS)}
+    return {reason: count for reason, count in counts.items() if count}
+
+
+def _totals(words: Words, cursor: Cursor) -> tuple[int, ...]:
+    return (
+        int(words[fmt.DROPPED_METRICS]), int(words[fmt.DROPPED_ENTRIES]),
+        int(words[fmt.DROPPED_DISK_METRICS]), int(words[fmt.DROPPED_DISK_ENTRIES]),
+        0, int(words[fmt.DROPPED_LARGE_ENTRIES]),
+        cursor.torn, 0,
+        0, cursor.unreadable,
+    )  # fmt: skip

@@ -23,7 +23,7 @@ from .channel import Connection, Failure, failure_of
 from .cursor import Cursor
 from .definitions import Definitions
 from .follow import Ends, SpoolReader
-from .losses import dropped_entries, dropped_total
+from .losses import dropped_by_reason, dropped_entries
 
 _log = logging.getLogger("contexta.sender")
 
@@ -345,10 +345,11 @@ class Session:
         """Return what `daemon status` shows of this worker."""
         words = self.words
         spilled = [path for *_, path in self.reader.passed() if path.parent != self.reader.home]
+        dropped = dropped_by_reason(words, self.acked)
         waiting = max(0, int(words[fmt.CREATED_BYTES]) - int(words[fmt.RELEASED_BYTES]))
         return capture_pb2.WorkerReport(
             session_id=self.reader.session_id, pid=self.reader.pid, alive=not self.gone, captured=self.next_sequence,
-            durable=self.durable, dropped=dropped_total(words, self.acked), spool_bytes=waiting,
+            durable=self.durable, dropped=sum(dropped.values()), dropped_by_reason=dropped, spool_bytes=waiting,
             spilled_bytes=sum(path.stat().st_size for path in spilled if path.exists()),
             oldest_ns=self.in_flight[0].read_ns if self.in_flight else 0,
         )  # fmt: skip
