@@ -3,7 +3,8 @@
 A session that opens a run begins a new attempt or joins the newest one:
 
     no attempt yet                                        -> attempt 1
-    inherited, or a process begun by one of its sessions  -> joins
+    inherited                                             -> joins
+    a process begun by one of its sessions, before the attempt ended -> joins
     it is the process that began one of its sessions, and nobody owns the attempt yet -> joins
     `resume`                                              -> joins, and takes the place of those that have ended
     the session itself is among them                      -> a new attempt
@@ -49,7 +50,7 @@ def open_run(
 ) -> Attempt:
     """Apply that a session opened a run; return the attempt it now belongs to."""
     newest = newest_attempt(connection, opened.ref)
-    if newest is not None and _joins(connection, newest, session, opened):
+    if newest is not None and _joins(connection, newest, session, opened, time_ns):
         attempt = newest
         if opened.resume and not opened.inherited:
             _supersede(connection, attempt.id, session)
@@ -97,7 +98,7 @@ def settle(connection: sqlite3.Connection, run: int) -> None:
 
 
 def _joins(
-    connection: sqlite3.Connection, newest: Attempt, session: int, opened: capture_pb2.ScopeOpened
+    connection: sqlite3.Connection, newest: Attempt, session: int, opened: capture_pb2.ScopeOpened, time_ns: int
 ) -> bool:
     members = {
         row[0]: row[1:]
@@ -111,7 +112,9 @@ def _joins(
         "SELECT session_id, job_id, rank FROM sessions WHERE id = ?", (session,)
     ).fetchone()
     ids = {member[0] for member in members.values()}
-    if opened.inherited or ids & _ancestors(connection, session_id):
+    if opened.inherited:
+        return True
+    if ids & _ancestors(connection, session_id) and _was_open(connection, newest, time_ns):
         return True
     owned = any(not inherited for *_, inherited in members.values())
     if not owned and any(session_id in _ancestors(connection, member) for member in ids):
@@ -125,6 +128,12 @@ def _joins(
         return False
     is_new_rank = rank is not None and all(member[2] != rank for member in of_job)
     return is_new_rank or any(state == OPEN for *_, state, _ in members.values())
+
+
+def _was_open(connection: sqlite3.Connection, attempt: Attempt, time_ns: int) -> bool:
+    """Whether an attempt had not ended at a time: a child's records may be logged behind the end of its parent's."""
+    (ended_ns,) = connection.execute("SELECT ended_ns FROM runs WHERE id = ?", (attempt.id,)).fetchone()
+    return ended_ns is None or time_ns <= ended_ns
 
 
 def _ancestors(connection: sqlite3.Connection, session_id: bytes) -> set[bytes]:

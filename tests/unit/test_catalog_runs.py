@@ -128,6 +128,18 @@ def test_a_grandchild_that_opens_the_run_itself_joins(book):
     assert book.runs() == [(1, "open")]
 
 
+def test_a_child_that_opens_the_run_again_after_its_end_begins_a_new_attempt(book):
+    book.add(1, session_opened(), run_opened(), scope_closed(1, time_ns=NS + 10))
+    book.add(2, session_opened(parent=1), run_opened(time_ns=NS + 20))
+    assert book.runs() == [(1, "completed"), (2, "open")]
+
+
+def test_a_child_that_opened_the_run_before_its_end_joins_although_it_is_logged_later(book):
+    book.add(1, session_opened(), run_opened(), scope_closed(1, time_ns=NS + 10))
+    book.add(2, session_opened(parent=1), run_opened(time_ns=NS + 5), scope_closed(1, time_ns=NS + 30))
+    assert book.runs() == [(1, "completed")]
+
+
 def test_a_vanished_worker_fails_its_scopes_and_the_run_and_is_counted(book):
     book.add(1, session_opened(job="j", rank=0), run_opened())
     book.add(2, session_opened(job="j", rank=1), run_opened(), scope_opened(2, 1, "stage", "stage:p.r.train"))
