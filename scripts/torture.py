@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import random
+import signal
 import sys
 import time
 import traceback
@@ -34,6 +35,7 @@ PARTS = {
 
 def main() -> int:
     options = _options()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))  # so that what was begun is cleaned away
     seed = options.seed if options.seed is not None else random.SystemRandom().randrange(1 << 32)
     print(f"seed {seed}", flush=True)
     trials = []

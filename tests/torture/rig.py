@@ -34,6 +34,11 @@ class Trial:
     def __post_init__(self) -> None:
         self.chance = random.Random(f"{self.seed}/{self.part}")
 
+    @property
+    def slack(self) -> float:
+        """How much longer than on an idle machine things may take now: as many want to run as there are cores."""
+        return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
     def check(self, ok: object, message: str) -> None:
         """Note what is not as promised, and go on."""
         if not ok:
