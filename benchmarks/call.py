@@ -14,8 +14,9 @@ from yardsticks import JsonLines, SqliteRows, deque_append
 def measure(report: Report, quick: bool) -> None:
     count = 20_000 if quick else 200_000
     table = report.table(
-        f"One call, {count:,} of each; the clock's own time is included", "what", "p50", "p99", "p99.9", "max", "x deque"
-    )
+        f"One call, {count:,} of each; the clock's own time is included",
+        "what", "p50", "p99", "p99.9", "max", "x deque",
+    )  # fmt: skip
     found: dict[str, tuple[float, float]] = {}
 
     def row(name: str, call: Any) -> None:

@@ -1,4 +1,4 @@
-"""What every benchmark uses: timing of single calls, tables beside their goals, and workspaces that are cleaned away."""
+"""What every benchmark uses: timing of calls, tables beside their goals, workspaces that are cleaned away."""
 
 from __future__ import annotations
 

@@ -65,8 +65,8 @@ def measure(report: Report, quick: bool) -> None:
             spread = f"{(low - 1) * 100:+.2f} % to {(high - 1) * 100:+.2f} %"
             real = steps / statistics.median(captured)
             table.add(
-                f"{real:,.0f}", f"{statistics.median(plain) * 1e3:.1f} ms", f"{statistics.median(captured) * 1e3:.1f} ms",
-                f"{(median - 1) * 100:+.2f} %", spread,
+                f"{real:,.0f}", f"{statistics.median(plain) * 1e3:.1f} ms",
+                f"{statistics.median(captured) * 1e3:.1f} ms", f"{(median - 1) * 100:+.2f} %", spread,
             )  # fmt: skip
             if rate == 10_000:
                 report.goal("a loop at 10,000 metrics/s pays", "0.5 %", f"{(median - 1) * 100:.2f} %", median <= 1.005)
@@ -75,5 +75,5 @@ def measure(report: Report, quick: bool) -> None:
 
 if __name__ == "__main__":
     harness.main(
-        measure, name="loop_overhead", title="What a training loop pays", what="A numpy loop, with and without metric()."
+        measure, name="loop_overhead", title="What a training loop pays", what="A numpy loop with and without."
     )

@@ -66,7 +66,8 @@ def measure(report: Report, quick: bool) -> None:
     for part, gain in enumerate(gains):
         total += count * 10**part
         table.add(f"{total:,} metrics, delivered", f"{gain / MIB:.1f} MiB")
-    report.goal("a tracked process gains", "10 MiB and the spool", f"{max(gains) / MIB:.1f} MiB", max(gains) <= 74 * MIB)
+    most = max(first, *gains)
+    report.goal("a tracked process gains", "10 MiB and the spool", f"{most / MIB:.1f} MiB", most <= 74 * MIB)
     _daemon(report, quick)
 
 

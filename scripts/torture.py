@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import json
 import random
 import signal
 import sys
@@ -18,6 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results" / "torture"
 sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "torture")]
 
 from rig import Trial  # noqa: E402
@@ -48,8 +50,10 @@ def main() -> int:
         print(f"{trial.part:14} {taken_s:7.1f} s  {verdict}")
     if failed:
         print(f"again: python scripts/torture.py --seed {seed} {' '.join(trial.part for trial in failed)}")
-    if not options.short and not options.parts:
-        _write_report(trials, seed)
+    if not options.short:
+        for trial, taken_s in trials:
+            _keep(trial, taken_s)
+        (ROOT / "docs" / "torture.md").write_text(page())
     return 1 if failed else 0
 
 
@@ -75,22 +79,42 @@ def _run(trial: Trial) -> float:
     return time.monotonic() - began
 
 
-def _write_report(trials: list[tuple[Trial, float]], seed: int) -> None:
+def _keep(trial: Trial, taken_s: float) -> None:
+    """Remember what a long run of a part found."""
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    kept = {
+        "seed": trial.seed,
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
+        "taken_s": round(taken_s),
+        "figures": trial.figures,
+        "failures": trial.failures[:3],
+        "skipped": trial.skipped,
+    }
+    (RESULTS / f"{trial.part}.json").write_text(json.dumps(kept, indent=1) + "\n")
+
+
+def page() -> str:
+    """Return docs/torture.md, from the last long run of every part."""
     lines = [
         "# Torture",
         "",
-        f"Written by `python scripts/torture.py --seed {seed}` on {datetime.now(UTC):%Y-%m-%d}.",
+        "Written by `python scripts/torture.py` (`make torture`). Each part can be run alone, and again with its seed:",
+        "`python scripts/torture.py --seed SEED PART`; `--short` takes minutes instead of hours.",
         "",
-        "| part | what it does | figures | time | verdict |",
+        "| part | what it does | figures | verdict | date, seed, time |",
         "|---|---|---|---|---|",
     ]
-    for trial, taken_s in trials:
-        said = trial.skipped or "; ".join(trial.failures[:3]).replace("\n", " ").replace("|", "/")
-        verdict = f"skipped: {said}" if trial.skipped else f"failed: {said}" if said else "holds"
-        lines.append(
-            f"| `{trial.part}` | {PARTS[trial.part]} | {'; '.join(trial.figures)} | {taken_s:.0f} s | {verdict} |"
-        )
-    (ROOT / "docs" / "torture.md").write_text("\n".join(lines) + "\n")
+    for part, what in PARTS.items():
+        path = RESULTS / f"{part}.json"
+        if not path.exists():
+            lines.append(f"| `{part}` | {what} | | not run | |")
+            continue
+        kept = json.loads(path.read_text())
+        failed = "; ".join(kept["failures"]).replace("\n", " ").replace("|", "/")
+        verdict = f"skipped: {kept['skipped']}" if kept["skipped"] else f"**failed**: {failed}" if failed else "holds"
+        when = f"{kept['date']}, {kept['seed']}, {kept['taken_s']:,} s"
+        lines.append(f"| `{part}` | {what} | {'; '.join(kept['figures'])} | {verdict} | {when} |")
+    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":

@@ -35,7 +35,8 @@ class Session:
             parts.append((step[kept], value[kept]))
         for group in [e.group_defined for e in self.of("group_defined")]:
             places = [place for place, key_id in enumerate(group.key_id) if key_id in key_ids]
-            parts += [(step, value[place]) for step, value in self.row_parts.get(group.group_id, []) for place in places]
+            rows = self.row_parts.get(group.group_id, [])
+            parts += [(step, value[place]) for step, value in rows for place in places]
         if not parts:
             return np.zeros(0, np.int64), np.zeros(0)
         steps, _ = decode_step(np.concatenate([step for step, _ in parts]))
@@ -91,4 +92,3 @@ def by_run(sessions: dict[bytes, Session]) -> dict[str, list[Session]]:
         for ref in session.runs():
             found.setdefault(ref, []).append(session)
     return found
-

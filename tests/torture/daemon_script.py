@@ -21,9 +21,9 @@ TIMEOUT_S = 20.0
 
 
 class CutOffError(Exception):
-    """The daemon went away; `acknowledged` items were its word."""
+    """The daemon went away; `acknowledged` is what it said until then, as `play` returns it."""
 
-    def __init__(self, acknowledged: int, reason: str) -> None:
+    def __init__(self, acknowledged: list[int], reason: str) -> None:
         super().__init__(reason)
         self.acknowledged = acknowledged
 
@@ -44,41 +44,41 @@ def script() -> list[tuple[bytes, int]]:
     return [(body.SerializeToString(), logged.items_of(body)) for body in bodies]
 
 
-def play(workspace: Path) -> int:
-    """Send what the daemon does not have yet, settle, close; return how many items it acknowledged.
+def play(workspace: Path) -> list[int]:
+    """Send what the daemon does not have yet, settle, close.
 
-    Raises CutOffError when it goes away meanwhile.
+    Return how many items it said to have: when the session was opened, then with each answer. Raises CutOffError when
+    it goes away meanwhile.
     """
     endpoint = read_endpoint(workspace)
     if endpoint is None:
-        raise CutOffError(0, "no daemon is announced")
-    acknowledged = 0
+        raise CutOffError([], "no daemon is announced")
+    acknowledged: list[int] = []
     try:
         with grpc.insecure_channel(f"unix:{endpoint.socket}", options=[("grpc.enable_retries", 0)]) as channel:
-            stub = capture_pb2_grpc.CaptureStub(channel)
-            for acknowledged in _send(stub, endpoint):
-                pass
+            _send(capture_pb2_grpc.CaptureStub(channel), endpoint, acknowledged)
     except grpc.RpcError as error:
         raise CutOffError(acknowledged, str(error)) from error
     return acknowledged
 
 
-def _send(stub: capture_pb2_grpc.CaptureStub, endpoint: Endpoint):  # type: ignore[no-untyped-def]
+def _send(stub: capture_pb2_grpc.CaptureStub, endpoint: Endpoint, acknowledged: list[int]) -> None:
     options = {
         "timeout": TIMEOUT_S,
         "metadata": (("contexta-token", endpoint.token), ("contexta-protocol", "1")),
     }
     there = stub.OpenSession(pb.OpenSessionRequest(session_id=SESSION), **options)
-    yield there.next_sequence
+    acknowledged.append(there.next_sequence)
     if there.closed:
         return
     sequence = 0
     for body, count in script():
         if sequence >= there.next_sequence:
+            checksum = xxhash.xxh3_64_intdigest(body)
             request = pb.AppendRequest(
-                session_id=SESSION, first_sequence=sequence, count=count, checksum=xxhash.xxh3_64_intdigest(body), body=body
+                session_id=SESSION, first_sequence=sequence, count=count, checksum=checksum, body=body
             )
-            yield stub.Append(request, **options).next_sequence
+            acknowledged.append(stub.Append(request, **options).next_sequence)
         sequence += count
     stub.Settle(pb.SettleRequest(session_id=SESSION, sequence=sequence, timeout_ms=int(TIMEOUT_S * 500)), **options)
     stub.CloseSession(pb.CloseSessionRequest(session_id=SESSION, sequence=sequence), **options)

@@ -74,9 +74,7 @@ def run(trial: Trial) -> None:
     )
 
 
-def _workspace(
-    trial: Trial, place: Path, rounds: int, mirrored: bool, slowest: dict[str, float]
-) -> tuple[int, int]:
+def _workspace(trial: Trial, place: Path, rounds: int, mirrored: bool, slowest: dict[str, float]) -> tuple[int, int]:
     workspace, shared = place / "ws", Shared(place / "shared")
     trainer = python(TRAINER, workspace, place / "shared", place / "kept", mirrored)
     try:
@@ -88,7 +86,8 @@ def _workspace(
                 shared[BURST] = trial.chance.randrange(10_000, 80_000)
             processes.until(lambda before=before: shared[CALLS] > before, 10, "capture goes on")
             says_s = processes.until(lambda: _worker(workspace).trouble, 30, "it says that the disk is full")
-            trial.check("no room" in _worker(workspace).trouble, f"round {number}: it says {_worker(workspace).trouble!r}")
+            trouble = _worker(workspace).trouble
+            trial.check("no room" in trouble, f"round {number}: it says {trouble!r}")
             processes.until(lambda before=before: shared[CALLS] > before + 100, 10, "capture goes on")
             pause(trial.chance, 1.0)
             (workspace / "filler").unlink()

@@ -138,4 +138,3 @@ def problems(session: Session, done: Shared) -> list[str]:
     if session.dropped():
         found.append(f"dropped {session.dropped()}")
     return found
-

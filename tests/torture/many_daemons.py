@@ -30,7 +30,9 @@ def _race(trial: Trial, workspace: Path, each: int) -> None:
     second = _start(trial, workspace, each)  # over what the killed one left behind
     trial.check(first != second, "the second race was won by a dead daemon")
     endpoint = read_endpoint(workspace)
-    sockets = list(Path(endpoint.socket).parent.glob(Path(endpoint.socket).name.split("-")[0] + "-*")) if endpoint else []
+    assert endpoint is not None
+    socket = Path(endpoint.socket)
+    sockets = list(socket.parent.glob(socket.name.partition("-")[0] + "-*"))
     trial.check(len(sockets) == 1, f"sockets of one workspace: {[path.name for path in sockets]}")
     processes.send(processes.pids_of("daemon", workspace), signal.SIGTERM)
 

@@ -54,34 +54,37 @@ shared[11] = perf_counter_ns()
 
 def run(trial: Trial) -> None:
     count = 300_000 if trial.short else 2_000_000
-    tails, exits = [], []
-    for roles in (("daemon",), ("sender",), ("sender", "daemon")):
-        with folder() as place:
-            workspace, shared = place / "ws", Shared(place / "shared")
-            trainer = python(TRAINER, workspace, place / "shared", count, EXIT_TIMEOUT_S)
-            processes.until(lambda: shared[0] or trainer.poll() is not None, 60, "the trainer captures")
-            pids = [pid for role in roles for pid in processes.pids_of(role, workspace)]
-            trial.check(len(pids) == len(roles), f"{roles}: {len(pids)} found to stop")
-            processes.send(pids, signal.SIGSTOP)
-            shared[1] = 1
-            trainer.wait(300)
-            trial.check(trainer.returncode == 0, f"the trainer ended with {trainer.returncode}")
-            exit_s = (shared[11] - shared[10]) / 1e9
-            tails.append(shared[3] / 1e3)
-            exits.append(exit_s)
-            trial.say(
-                f"{'+'.join(roles)} stopped: p50 {shared[2] / 1e3:.2f} us, p99.99 {shared[3] / 1e3:.1f} us, highest "
-                f"{shared[4] / 1e3:.0f} us, {shared[5]} preempted; end after {exit_s:.2f} s"
-            )
-            trial.check(shared[3] < 1_000_000, f"{roles}: p99.99 is {shared[3] / 1e3:.0f} us")
-            trial.check(exit_s < SPARE_S * trial.slack + EXIT_TIMEOUT_S, f"{roles}: the end took {exit_s:.2f} s")
-            processes.send(pids, signal.SIGCONT)
-            processes.until(lambda workspace=workspace: not processes.spools_of(workspace), 120, "delivery")
-            processes.end_all(workspace)
-            (session,) = by_run(read_log(workspace)[0])["run:k.r"]
-            kept = len(session.points("loss")[0])
-            trial.check(kept == count, f"{roles}: {count} returned, {kept} kept, dropped {session.dropped()}")
+    found = [_stop(trial, roles, count) for roles in (("daemon",), ("sender",), ("sender", "daemon"))]
+    tails, exits = [tail_us for tail_us, _ in found], [exit_s for _, exit_s in found]
     trial.figure(
         f"p99.99 of {3 * count:,} calls at most {max(tails):.1f} us (median {statistics.median(tails):.1f}), "
         f"end at most {max(exits):.2f} s with exit_timeout_s {EXIT_TIMEOUT_S}"
     )
+
+
+def _stop(trial: Trial, roles: tuple[str, ...], count: int) -> tuple[float, float]:
+    """Return p99.99 in microseconds, and the seconds that the end took."""
+    with folder() as place:
+        workspace, shared = place / "ws", Shared(place / "shared")
+        trainer = python(TRAINER, workspace, place / "shared", count, EXIT_TIMEOUT_S)
+        processes.until(lambda: shared[0] or trainer.poll() is not None, 60, "the trainer captures")
+        pids = [pid for role in roles for pid in processes.pids_of(role, workspace)]
+        trial.check(len(pids) == len(roles), f"{roles}: {len(pids)} found to stop")
+        processes.send(pids, signal.SIGSTOP)
+        shared[1] = 1
+        trainer.wait(300)
+        trial.check(trainer.returncode == 0, f"the trainer ended with {trainer.returncode}")
+        tail_us, exit_s = shared[3] / 1e3, (shared[11] - shared[10]) / 1e9
+        trial.say(
+            f"{'+'.join(roles)} stopped: p50 {shared[2] / 1e3:.2f} us, p99.99 {tail_us:.1f} us, highest "
+            f"{shared[4] / 1e3:.0f} us, {shared[5]} preempted; end after {exit_s:.2f} s"
+        )
+        trial.check(tail_us < 1000, f"{roles}: p99.99 is {tail_us:.0f} us")
+        trial.check(exit_s < SPARE_S * trial.slack + EXIT_TIMEOUT_S, f"{roles}: the end took {exit_s:.2f} s")
+        processes.send(pids, signal.SIGCONT)
+        processes.until(lambda: not processes.spools_of(workspace), 120, "delivery")
+        processes.end_all(workspace)
+        (session,) = by_run(read_log(workspace)[0])["run:k.r"]
+        kept = len(session.points("loss")[0])
+        trial.check(kept == count, f"{roles}: {count} returned, {kept} kept, dropped {session.dropped()}")
+        return tail_us, exit_s
