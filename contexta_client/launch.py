@@ -76,14 +76,18 @@ def read_endpoint(workspace: Path) -> Endpoint | None:
 
 
 def process_lives(pid: int) -> bool:
-    """Whether there is a process of this number."""
+    """Whether there is a process of this number that has not ended, reaped by its parent or not."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
         return True
-    return True
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return True
+    return stat.rpartition(b")")[2].split()[0] not in (b"Z", b"X")
 
 
 def find_daemon(workspace: Path) -> Endpoint | None:

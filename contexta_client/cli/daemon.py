@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shlex
 import sys
+from collections import deque
 from pathlib import Path
 from time import monotonic, sleep
-from typing import TYPE_CHECKING, Any
+from typing import TextIO
 
 import click
 
-from contexta.errors import ContextaError, DeadlineError, NotFoundError
+from contexta.errors import ContextaError, DeadlineError, NotFoundError, UnavailableError, ValidationError
 
-from .output import Terminal, human_bytes
-
-if TYPE_CHECKING:
-    from contexta.v1 import status_pb2
+from .output import Terminal, examples
 
 STOP_TIMEOUT_S = 15.0
+LOOK_EVERY_S = 0.2
 UNIT = """[Unit]
-Description=Contexta daemon for {workspace}
+Description=Contexta daemon for {title}
 
 [Service]
 Environment=CONTEXTA_DAEMON__IDLE_TIMEOUT_S=0
 ExecStart={python} -P -m contexta_daemon --workspace {workspace} --foreground
 Restart=on-failure
+RestartSec=2
 
 [Install]
 WantedBy=default.target
@@ -41,10 +43,9 @@ def daemon() -> None:
 @click.pass_obj
 def start(terminal: Terminal, foreground: bool) -> None:
     """Start the daemon, unless it runs."""
-    from contexta.config import load_config
     from contexta_client import launch
 
-    config = load_config(workspace=terminal.workspace).for_services()
+    config = terminal.config.for_services()
     if foreground:
         import json
 
@@ -52,10 +53,10 @@ def start(terminal: Terminal, foreground: bool) -> None:
         sys.stdout.flush()
         os.execv(sys.executable, [sys.executable, *arguments, "--config", json.dumps(config)])
     endpoint = launch.ensure_daemon(terminal.workspace, config)
-    if terminal.as_json:
-        terminal.print_json({"pid": endpoint.pid, "socket": endpoint.socket, "version": endpoint.version})
-    else:
-        print(f"The daemon (pid {endpoint.pid}) serves {terminal.workspace}.")
+    terminal.say(
+        {"pid": endpoint.pid, "socket": endpoint.socket, "version": endpoint.version},
+        f"The daemon (pid {endpoint.pid}) serves {terminal.workspace}.",
+    )
 
 
 @daemon.command()
@@ -68,7 +69,15 @@ def stop(terminal: Terminal, when_idle: bool) -> None:
 
     endpoint = launch.find_daemon(terminal.workspace)
     if endpoint is None:
-        _say(terminal, {"stopped": False, "reason": "no daemon runs"}, f"No daemon serves {terminal.workspace}.")
+        known = launch.read_endpoint(terminal.workspace)
+        if known is not None and launch.process_lives(known.pid):
+            raise UnavailableError(
+                f"The daemon (pid {known.pid}) does not answer: it is starting, ending, or stopped. Try again, or end "
+                f"it with `kill {known.pid}`; nothing that was captured is lost.",
+                details={"pid": known.pid},
+            )
+        launch.check_workspace(terminal.workspace)
+        terminal.say({"stopped": False, "reason": "no daemon runs"}, f"No daemon serves {terminal.workspace}.")
         return
     connection = terminal.connection(autostart=False)
     reply = connection.call("status", "Stop", status_pb2.StopRequest(when_idle=when_idle), deadline_s=10)
@@ -80,93 +89,25 @@ def stop(terminal: Terminal, when_idle: bool) -> None:
         if monotonic() > deadline:
             raise DeadlineError(f"The daemon (pid {endpoint.pid}) is still ending; see {endpoint.log_file}.")
         sleep(0.02)
-    _say(terminal, {"stopped": True, "pid": endpoint.pid}, f"The daemon (pid {endpoint.pid}) has ended.")
+    terminal.say({"stopped": True, "pid": endpoint.pid}, f"The daemon (pid {endpoint.pid}) has ended.")
 
 
-@daemon.command()
+@daemon.command(epilog=examples("contexta daemon status", "contexta --format json daemon status | jq .workers"))
 @click.pass_obj
 def status(terminal: Terminal) -> None:
-    """Tell how the daemon is doing, and how far each worker's records have come. Starts nothing."""
-    from contexta_client import launch
-    from contexta_client.query.questions import Questions
+    """Tell how the daemon is doing, and how far each worker's records have come. Starts nothing.
 
-    launch.check_workspace(terminal.workspace)
-    if launch.find_daemon(terminal.workspace) is None:
-        _print_without_daemon(terminal)
-        return
-    reply = Questions(terminal.connection(autostart=False)).status()
-    if terminal.as_json:
-        from google.protobuf.json_format import MessageToDict
+    captured: read from the worker's spool; durable: safe on disk; dropped: not kept; lag: age of the oldest record that
+    is on its way; spool, spilled: memory and disk that hold what is on its way.
+    """
+    from .daemon_status import print_status
 
-        terminal.print_json({"running": True, **MessageToDict(reply, preserving_proto_field_name=True)})
-        return
-    _print_status(terminal, reply)
+    print_status(terminal)
 
 
-def _print_status(terminal: Terminal, reply: status_pb2.GetStatusResponse) -> None:
-    print(f"daemon     pid {reply.pid}, version {reply.version}, up {reply.uptime_s:.0f} s, serves {reply.workspace}")
-    log = reply.log
-    print(f"log        {log.segments} segments, {human_bytes(log.bytes)}, {log.items} records since it started, "
-          f"durability {log.durability}")  # fmt: skip
-    lags = ", ".join(f"{each.name} {human_bytes(each.lag_bytes)} behind" for each in reply.followers)
-    print(f"followers  {lags}; {reply.open_artifacts} artifacts to hash")
-    print(f"admission  {human_bytes(reply.admitted_bytes)} of {human_bytes(reply.admission_limit_bytes)} waiting to be "
-          f"durable, {reply.rejected_appends} batches told to come later")  # fmt: skip
-    if log.damaged_frames:
-        print(f"damage     {log.damaged_frames} frames of the log are damaged")
-    for note in reply.recovery_notes:
-        print(f"recovery   {note}")
-    if reply.problem:
-        print(f"PROBLEM    {reply.problem}")
-    print()
-    live = [each for each in reply.sessions if each.HasField("report") or not each.closed]
-    terminal.print_table(
-        ["worker", ">pid", ">rank", "state", ">captured", ">durable", ">dropped", ">waiting", ">spilled"],
-        [_worker_row(each) for each in live],
-        empty="Nobody is capturing.",
-    )
-
-
-def _worker_row(session: Any) -> tuple[object, ...]:
-    report = session.report if session.HasField("report") else None
-    state = "unknown" if report is None else "alive" if report.alive else "gone"
-    name = session.run_id.removeprefix("run:") or session.session_id.hex()[:12]
-    rank = session.rank if session.HasField("rank") else ""
-    if report is None:
-        return name, session.pid, rank, state, "", session.durable, "", "", ""
-    waiting = human_bytes(report.spool_bytes)
-    return (
-        name, session.pid, rank, state, report.captured, report.durable, report.dropped, waiting,
-        human_bytes(report.spilled_bytes),
-    )  # fmt: skip
-
-
-def _print_without_daemon(terminal: Terminal) -> None:
-    from contexta_client import launch
-
-    workers = launch.local_workers(terminal.workspace)
-    if terminal.as_json:
-        names = ("session_id", "pid", "alive", "durable", "dropped", "waiting_bytes", "trouble")
-        listed = [{name: getattr(each, name) for name in names} for each in workers]
-        terminal.print_json({"running": False, "workers": listed})
-        return
-    print(f"No daemon serves {terminal.workspace}; it starts when something is captured or asked.")
-    if workers:
-        print("These workers' records wait in their spools:\n")
-        terminal.print_table(
-            ["session", ">pid", "state", ">durable", ">dropped", ">waiting up to", "trouble"],
-            [
-                (each.session_id[:12], each.pid, "alive" if each.alive else "gone", each.durable, each.dropped,
-                 human_bytes(each.waiting_bytes), each.trouble)
-                for each in workers
-            ],
-            empty="",
-        )  # fmt: skip
-
-
-@daemon.command()
+@daemon.command(epilog=examples("contexta daemon logs -f", "contexta daemon logs --sender -n 20"))
 @click.option("-f", "--follow", is_flag=True, help="Go on printing what is added.")
-@click.option("-n", "--lines", type=click.IntRange(1), default=100)
+@click.option("-n", "--lines", type=click.IntRange(1), default=100, help="How many of the last lines.")
 @click.option("--sender", is_flag=True, help="The sender's log instead.")
 @click.pass_obj
 def logs(terminal: Terminal, follow: bool, lines: int, sender: bool) -> None:
@@ -176,25 +117,42 @@ def logs(terminal: Terminal, follow: bool, lines: int, sender: bool) -> None:
         file = path.open(encoding="utf-8", errors="replace")
     except OSError as error:
         raise NotFoundError(f"There is no log at {path}: nothing was captured in this workspace yet.") from error
-    with file:
-        for line in file.readlines()[-lines:]:
+    for line in deque(file, maxlen=lines):
+        print(line, end="")
+    if follow:
+        _follow(path, file)
+    file.close()
+
+
+def _follow(path: Path, file: TextIO) -> None:
+    """Print what is added to a log file, also when it is replaced by a new one."""
+    while True:
+        line = file.readline()
+        if line:
             print(line, end="")
-        while follow:
-            line = file.readline()
-            if line:
-                print(line, end="", flush=True)
-            else:
-                sleep(0.2)
+            continue
+        sys.stdout.flush()
+        with contextlib.suppress(OSError):  # between two files there is none
+            if path.stat().st_ino != os.fstat(file.fileno()).st_ino:
+                rest, file = file, path.open(encoding="utf-8", errors="replace")
+                print(rest.read(), end="")
+                rest.close()
+                continue
+        sleep(LOOK_EVERY_S)
 
 
-@daemon.command()
+@daemon.command(epilog=examples("contexta daemon install --print", "contexta --workspace ~/runs daemon install"))
 @click.option("--print", "only_print", is_flag=True, help="Show the unit, write nothing.")
 @click.pass_obj
 def install(terminal: Terminal, only_print: bool) -> None:
     """Write a systemd user service that keeps the daemon of this workspace running."""
     from contexta_client.capture.spool_place import workspace_hash
 
-    unit = UNIT.format(workspace=terminal.workspace, python=sys.executable)
+    unit = UNIT.format(
+        title=_in_unit(str(terminal.workspace)),
+        workspace=_quoted(str(terminal.workspace)),
+        python=_quoted(sys.executable),
+    )
     if only_print:
         print(unit, end="")
         return
@@ -205,11 +163,17 @@ def install(terminal: Terminal, only_print: bool) -> None:
     path = folder / f"contexta-{workspace_hash(terminal.workspace)}.service"
     path.write_text(unit)
     begin = f"systemctl --user daemon-reload && systemctl --user enable --now {path.name}"
-    _say(terminal, {"unit": str(path), "enable": begin}, f"Written: {path}\nStart it with: {begin}")
+    terminal.say({"unit": str(path), "enable": begin}, f"Written: {path}\nStart it with: {begin}")
 
 
-def _say(terminal: Terminal, value: dict[str, Any], text: str) -> None:
-    if terminal.as_json:
-        terminal.print_json(value)
-    else:
-        print(text)
+def _in_unit(text: str) -> str:
+    """Return a text for a line of a unit. Raises ValidationError for what a line cannot hold."""
+    if not text.isprintable():
+        raise ValidationError(f"A unit cannot name the path {text!r}; move the workspace to one that can be printed.")
+    return text.replace("%", "%%")
+
+
+def _quoted(text: str) -> str:
+    """Return a text as one argument of ExecStart."""
+    escaped = _in_unit(text).replace("\\", "\\\\").replace('"', '\\"').replace("$", "$$")
+    return f'"{escaped}"' if escaped != shlex.quote(escaped) else escaped

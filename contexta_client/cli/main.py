@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
+import sys
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,7 @@ import click
 
 from contexta._version import __version__
 
-from .output import Terminal, handled
+from .output import Terminal, examples, handled
 
 COMMANDS = {
     "runs": ("runs", "List runs, the oldest first."),
@@ -41,40 +44,42 @@ class Lazy(click.Group):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
-        with handled(as_json=ctx.params.get("output_format") == "json"):
+        with handled(lambda: ctx.params.get("output_format") == "json"):
             return super().invoke(ctx)
 
 
-EPILOG = """\b
-Examples:
-  contexta runs --project iris-svm --status failed
-  contexta run show linear-svm
-  contexta run series linear-svm loss --max-points 200
-  contexta tail --key loss
-  contexta daemon status
-"""
-
-
-@click.group(cls=Lazy, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=Lazy,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=examples(
+        "contexta runs --project iris-svm --status failed",
+        "contexta run show linear-svm",
+        "contexta run series linear-svm loss --max-points 200",
+        "contexta tail --key loss",
+        "contexta daemon status",
+    ),
+)
 @click.version_option(__version__, prog_name="contexta")
-@click.option(
-    "--workspace",
-    type=click.Path(path_type=Path),
-    default=lambda: os.environ.get("CONTEXTA_WORKSPACE__ROOT_PATH", ".contexta"),
-    help="The workspace's folder (default: .contexta).",
-)
-@click.option(
-    "--format", "output_format", type=click.Choice(["text", "json"]), default="text", help="For people, or JSON."
-)
+@click.option("--workspace", type=click.Path(path_type=Path), help="The workspace's folder (default: .contexta).")
+@click.option("--format", "output_format", type=click.Choice(["text", "json"]), help="For people, or for programs.")
 @click.pass_context
-def root(ctx: click.Context, workspace: Path, output_format: str) -> None:
+def root(ctx: click.Context, workspace: Path | None, output_format: str | None) -> None:
     """Look at ML runs that Contexta recorded, and at the service that keeps them.
 
     Exit status: 0; 1 for an error (as JSON on standard error with --format json); 2 for wrong usage.
     """
-    ctx.obj = Terminal(Path(os.path.abspath(workspace)), output_format == "json")  # noqa: PTH100 - links stay
+    from contexta.config import load_config
+
+    config = load_config(workspace=workspace)
+    ctx.params["output_format"] = chosen = output_format or config.surfaces.output_format
+    place = os.path.abspath(config.workspace.root_path)  # noqa: PTH100 - links stay
+    ctx.obj = Terminal(Path(place), chosen == "json", config)
 
 
 def main() -> None:
     """Run the command line."""
-    root(prog_name="contexta")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # text that the terminal's encoding lacks is written out
+            stream.reconfigure(errors="backslashreplace")
+    with contextlib.suppress(BrokenPipeError):
+        root(prog_name="contexta")

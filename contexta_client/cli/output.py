@@ -1,21 +1,28 @@
-"""What every command shares: where the workspace is, how answers are printed, how errors end."""
+"""What every command shares: the options before it, how answers are printed, how errors end."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
+import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from contexta.errors import ContextaError
 
 if TYPE_CHECKING:
+    from contexta.config import UnifiedConfig
     from contexta_client.query.channel import Connection
     from contexta_client.query.questions import Questions
+
+# Control characters, and those that turn the direction of text: what was captured must not act on the terminal.
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +31,14 @@ class Terminal:
 
     workspace: Path
     as_json: bool
+    config: UnifiedConfig
 
     def connection(self, *, autostart: bool = True) -> Connection:
         """Connect to the workspace's daemon, started if need be. Raises ContextaError."""
-        from contexta.config import load_config
         from contexta_client.query.channel import Connection
 
-        config = load_config(workspace=self.workspace)
-        return Connection(self.workspace, config.for_services(), autostart=autostart and config.daemon.autostart)
+        settings = self.config.for_services()
+        return Connection(self.workspace, settings, autostart=autostart and self.config.daemon.autostart)
 
     def questions(self) -> Questions:
         """The questions, over a connection of their own."""
@@ -40,51 +47,101 @@ class Terminal:
         return Questions(self.connection())
 
     def print_json(self, value: Any) -> None:
-        """Print one JSON document."""
+        """Print one JSON document, on a line."""
         from contexta.contract.json_text import dumps
 
-        print(dumps(value))
+        print(dumps(value), flush=True)
+
+    def say(self, value: dict[str, Any], text: str) -> None:
+        """Print what a command did: `value` for programs, `text` for people."""
+        if self.as_json:
+            self.print_json(value)
+        else:
+            print(text)
 
     def print_table(self, columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
-        """Print a table that fits the terminal; `empty` where there are no rows. A column named >x aligns right."""
+        """Print a table that fits the terminal; `empty` where there are no rows.
+
+        Columns starting with > align right; those starting with ~ are folded where there is no room for all.
+        """
         from rich.console import Console
         from rich.table import Table
         from rich.text import Text
 
         table = Table(box=None, pad_edge=False, header_style="bold")
         for column in columns:
-            right = column.startswith(">")
-            table.add_column(column.removeprefix(">"), justify="right" if right else "left", overflow="fold")
+            right, folds = column.startswith(">"), column.startswith("~")
+            table.add_column(
+                column.lstrip(">~"), justify="right" if right else "left", overflow="fold", no_wrap=not folds
+            )
         for row in rows:
             # Text, not markup: what users captured must not be read as styles.
-            table.add_row(*(Text("" if cell is None else str(cell), style=_style(cell)) for cell in row))
-        if table.row_count:
-            Console(soft_wrap=False).print(table)
-        else:
+            table.add_row(*(Text(shown(cell), style=_style(cell)) for cell in row))
+        if not table.row_count:
             print(empty)
+            return
+        console = Console(soft_wrap=False)
+        with console.capture() as capture:  # so that a closed pipe is met by print alone
+            console.print(table)
+        print("\n".join(line.rstrip() for line in capture.get().splitlines()))
 
 
-_STYLES = {"completed": "green", "open": "cyan", "failed": "red", "lost": "red", "cancelled": "yellow"}
+_STYLES = {
+    "completed": "green",
+    "alive": "green",
+    "open": "cyan",
+    "failed": "red",
+    "lost": "red",
+    "gone": "yellow",
+    "cancelled": "yellow",
+}
 
 
 def _style(cell: object) -> str:
     return _STYLES.get(cell, "") if isinstance(cell, str) else ""
 
 
+def shown(value: object) -> str:
+    """Return a value as text for people: numbers in groups of three digits, nothing that a terminal acts on."""
+    if value is None:
+        return ""
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else plain(str(value))
+
+
+def plain(text: str) -> str:
+    r"""Return a text with control characters and the like written out: a newline as `\n`, an escape as `\x1b`."""
+    return _UNPRINTABLE.sub(lambda found: repr(found[0])[1:-1], text)
+
+
 @contextlib.contextmanager
-def handled(*, as_json: bool) -> Iterator[None]:
-    """End the process as its exit status promises: 1 for an error that was handled, quietly for Ctrl-C and a closed
-    pipe."""
+def handled(as_json: Callable[[], bool]) -> Iterator[None]:
+    """End the process as its exit status promises: 1 for an error that was handled, 2 for wrong usage; quietly for
+    Ctrl-C and a reader that has gone away."""
     try:
         yield
+        sys.stdout.flush()
     except ContextaError as error:
-        print(json.dumps(error.to_dict(), default=str) if as_json else f"contexta: {error}", file=sys.stderr)
-        sys.exit(1)
+        _end(error.to_dict(), error.message, as_json=as_json())
+    except click.UsageError as error:
+        if not as_json():
+            raise
+        print(json.dumps({"error": "UsageError", "code": "usage", "message": error.format_message()}), file=sys.stderr)
+        sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:  # the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except OSError as error:
+        said = {"error": type(error).__name__, "code": "system_error", "message": str(error)}
+        _end({**said, "details": {}, "retryable": False}, str(error), as_json=as_json())
+
+
+def _end(said: dict[str, object], message: str, *, as_json: bool) -> None:
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+    print(json.dumps(said, default=str) if as_json else f"contexta: {plain(message)}", file=sys.stderr)
+    sys.exit(1)
 
 
 def short_time(text: str | None) -> str:
@@ -100,3 +157,15 @@ def human_bytes(count: int) -> str:
             return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
         amount /= 1024
     raise AssertionError("the loop returns")
+
+
+def human_seconds(seconds: float) -> str:
+    """`0.25` -> `0.2 s`, `200` -> `3 min`, `9000` -> `2.5 h`."""
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def examples(*lines: str) -> str:
+    """Return examples as the end of a command's help."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)

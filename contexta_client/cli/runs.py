@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .output import Terminal, short_time
+from .output import Terminal, examples, human_seconds, plain, short_time, shown
 
 if TYPE_CHECKING:
     from contexta.interpretation import RunRecord, StepSeries
@@ -37,7 +37,14 @@ def _list_options(command: Any) -> Any:
     return command
 
 
-@click.command()
+_LIST_EXAMPLES = examples(
+    "contexta runs --project iris-svm --status failed",
+    "contexta runs --sort name --limit 20",
+    "contexta --format json runs --tag kind=svm",
+)
+
+
+@click.command(epilog=_LIST_EXAMPLES)
 @_list_options
 @click.pass_obj
 def runs(terminal: Terminal, /, **options: Any) -> None:
@@ -50,7 +57,7 @@ def run() -> None:
     """Look at one run. RUN is its reference or an unambiguous end of it: `linear-svm` for `run:iris-svm.linear-svm`."""
 
 
-@run.command("list")
+@run.command("list", epilog=_LIST_EXAMPLES)
 @_list_options
 @click.pass_obj
 def list_runs(terminal: Terminal, /, **options: Any) -> None:
@@ -87,9 +94,9 @@ def _list(
         terminal.print_json([each.to_dict() for each in found])
         return
     terminal.print_table(
-        ["run", "status", "started", ">took", ">workers", ">metrics", "note"],
+        ["~run", "status", "started", ">took", ">workers", ">metrics", "note"],
         [
-            (_label(each), each.status, short_time(each.started_at), _took(each), each.worker_count, each.metric_count,
+            (_label(each), each.status, short_time(each.started_at)[:16], _took(each), each.worker_count, each.metric_count,
              _note(each))
             for each in found
         ],
@@ -97,7 +104,7 @@ def _list(
     )  # fmt: skip
 
 
-@run.command()
+@run.command(epilog=examples("contexta run show linear-svm", "contexta run show linear-svm --attempt 1"))
 @click.argument("run_id", metavar="RUN")
 @click.option("--attempt", type=click.IntRange(0), default=0, help="Not the newest attempt but this one.")
 @click.pass_obj
@@ -122,23 +129,24 @@ def show(terminal: Terminal, run_id: str, attempt: int) -> None:
         return
     _print_facts(found, environment)
     terminal.print_table(
-        ["stage", "status", "started", "ended"],
+        ["~stage", "status", "started", "ended"],
         [(each.name, each.status, short_time(each.started_at), short_time(each.ended_at)) for each in stages],
         empty="No stages.",
     )
     print()
     terminal.print_table(
-        [">rank", "host", ">pid", "status", ">records", ">dropped"],
+        [">rank", "~host", ">pid", "status", ">records", ">dropped"],
         [
-            (each.rank if each.HasField("rank") else "", each.host, each.pid, each.status, each.items, each.dropped)
+            (each.rank if each.HasField("rank") else "", each.host, str(each.pid), each.status, each.items,
+             each.dropped)
             for each in workers
         ],
         empty="No workers.",
-    )
+    )  # fmt: skip
     if artifacts:
         print()
         terminal.print_table(
-            ["artifact", "kind", ">bytes", "hash", "note"],
+            ["~artifact", "~kind", ">bytes", "hash", "~note"],
             [
                 (each.artifact_ref.rpartition(".")[2], each.kind, each.size_bytes, (each.hash_value or "")[:19],
                  each.problem or ("hashing" if each.hash_pending else ""))
@@ -148,7 +156,12 @@ def show(terminal: Terminal, run_id: str, attempt: int) -> None:
         )  # fmt: skip
 
 
-@run.command()
+@run.command(
+    epilog=examples(
+        "contexta run series linear-svm loss",
+        "contexta run series linear-svm train/loss --csv --max-points 1000 > loss.csv",
+    )
+)
 @click.argument("run_id", metavar="RUN")
 @click.argument("key")
 @click.option("--stage", "stage_name", help="Only of this stage.")
@@ -189,8 +202,8 @@ def _print_csv(found: StepSeries) -> None:
 def _print_summary(found: StepSeries) -> None:
     values = [point.value for point in found.points]
     finite = [value for value in values if value - value == 0]
-    unit = f" {found.unit}" if found.unit else ""
-    print(f"{found.metric_key} of {found.run_id}: {found.total_points} points")
+    unit = plain(f" {found.unit}") if found.unit else ""
+    print(plain(f"{found.metric_key} of {found.run_id}: {found.total_points:,} points"))
     if finite:
         low, high = min(finite), max(finite)
         scale = (len(_BARS) - 1) / (high - low) if high > low else 0.0
@@ -221,7 +234,7 @@ def _print_facts(found: RunRecord, environment: dict[str, Any] | None) -> None:
         ]
     for name, value in facts:
         if value not in (None, ""):
-            print(f"{name:<10}{value}")
+            print(f"{name:<10}{shown(value)}")
     print()
 
 
@@ -251,18 +264,15 @@ def _took(found: RunRecord) -> str:
 
     if found.ended_at is None:
         return ""
-    seconds = (parse_ns(found.ended_at) - parse_ns(found.started_at)) / 1e9
-    if seconds < 120:
-        return f"{seconds:.1f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+    return human_seconds((parse_ns(found.ended_at) - parse_ns(found.started_at)) / 1e9)
 
 
 def _note(found: RunRecord) -> str:
     notes = []
     if found.lost_worker_count:
-        notes.append(f"{found.lost_worker_count} workers lost")
+        notes.append(f"{found.lost_worker_count:,} lost")
     if found.dropped_count:
-        notes.append(f"{found.dropped_count} records dropped")
+        notes.append(f"{found.dropped_count:,} dropped")
     return ", ".join(notes)
 
 

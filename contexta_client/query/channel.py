@@ -165,8 +165,8 @@ class Connection:
 
     def _find_daemon(self) -> launch.Endpoint:
         launch.check_workspace(self.workspace)
-        launch.ensure_sender(self.workspace)
         if self._autostart:
+            launch.ensure_sender(self.workspace)
             return launch.ensure_daemon(self.workspace, self._config)
         found = launch.find_daemon(self.workspace)
         if found is None:
