@@ -93,15 +93,24 @@ def _list(
     if terminal.as_json:
         terminal.print_json([each.to_dict() for each in found])
         return
+    columns: dict[str, list[object]] = {
+        "~run": [_label(each) for each in found],
+        "status": [each.status for each in found],
+        "started": [short_time(each.started_at)[:16] for each in found],
+        ">took": [_took(each) for each in found],
+        ">metrics": [each.metric_count for each in found],
+        ">workers": [each.worker_count for each in found],
+        "note": [_note(each) for each in found],
+    }
+    if not any(each.worker_count > 1 for each in found):
+        del columns[">workers"]
+    if not any(columns["note"]):
+        del columns["note"]
     terminal.print_table(
-        ["~run", "status", "started", ">took", ">workers", ">metrics", "note"],
-        [
-            (_label(each), each.status, short_time(each.started_at)[:16], _took(each), each.worker_count, each.metric_count,
-             _note(each))
-            for each in found
-        ],
+        list(columns),
+        zip(*columns.values(), strict=True),
         empty="No runs match." if any((project, status, name_contains, tags)) else "There are no runs yet.",
-    )  # fmt: skip
+    )
 
 
 @run.command(epilog=examples("contexta run show linear-svm", "contexta run show linear-svm --attempt 1"))
