@@ -159,6 +159,8 @@ class Log:
 
     def bytes_from(self, position: Position) -> int:
         """Bytes of log from a position to `committed`."""
+        if position >= self.committed:
+            return 0  # a footer may stand behind `committed`; nobody has to read it
         total = sum(size for number, size in self._sizes().items() if number > position.segment)
         return total + max(0, self._sizes().get(position.segment, 0) - position.offset)
 

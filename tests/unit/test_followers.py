@@ -1,0 +1,134 @@
+"""Followers: each at its own pace, from its own position, and none stops another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import anyio
+import pytest
+from log_writing import BEGINNING, Notebook, open_log, session
+
+from contexta_daemon import followers
+from contexta_daemon.followers import Runner
+from contexta_daemon.log import Log, LoggedBatch, Position
+from contexta_daemon.log.files import RealFiles
+
+
+class Collector:
+    def __init__(self, name: str, position: Position = BEGINNING) -> None:
+        self.name = name
+        self.position = position
+        self.sequences: list[int] = []
+        self.error: Exception | None = None
+        self.calls = 0
+        self.damaged = False
+
+    def follow(self, batches: Sequence[LoggedBatch], end: Position) -> None:
+        self.calls += 1
+        if self.damaged:
+            self.damaged, self.position, self.sequences = False, BEGINNING, []
+            raise ValueError("damaged: made again")
+        if self.error is not None:
+            raise self.error
+        self.sequences += [batch.envelope.first_sequence for batch in batches]
+        self.position = end
+
+
+def following(log: Log, collectors: list[Collector], play, **settings) -> Runner:
+    runner = Runner(log, collectors, **settings)
+
+    async def main() -> None:
+        with anyio.fail_after(10):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(runner.run)
+                await play(runner)
+                tasks.cancel_scope.cancel()
+
+    anyio.run(main)
+    return runner
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Log:
+    return open_log(tmp_path / "log", RealFiles())
+
+
+def test_everything_committed_comes_to_each_once_and_in_order(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(followers, "READ_BYTES", 100)
+    notebook, one, two = Notebook(), Collector("one"), Collector("two")
+    for _ in range(5):
+        notebook.append(log, [session(1)])
+
+    async def play(runner: Runner) -> None:
+        for _ in range(5):
+            assert await runner.wait_applied("one", log.committed, 5) and await runner.wait_applied(
+                "two", log.committed, 5
+            )
+            assert runner.lag_bytes("one") == 0
+            notebook.append(log, [session(1)])
+            runner.committed_moved()
+        assert await runner.wait_applied("one", log.committed, 5) and await runner.wait_applied("two", log.committed, 5)
+
+    following(log, [one, two], play)
+    assert one.sequences == two.sequences == list(range(0, 30, 3)) and one.calls > 5
+
+
+def test_a_follower_goes_on_from_where_it_stands(log: Log) -> None:
+    notebook = Notebook()
+    notebook.append(log, [session(1)])
+    late = Collector("late", log.committed)
+    notebook.append(log, [session(1)])
+
+    async def play(runner: Runner) -> None:
+        await runner.wait_applied("late", log.committed, 5)
+
+    following(log, [late], play)
+    assert late.sequences == [3]
+
+
+def test_a_failing_follower_is_tried_again_and_hinders_no_other(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(followers, "_FIRST_RETRY_S", 0.01)
+    notebook, bad, good = Notebook(), Collector("bad"), Collector("good")
+    bad.error = OSError(28, "No space left on device")
+    notebook.append(log, [session(1)])
+
+    async def play(runner: Runner) -> None:
+        assert await runner.wait_applied("good", log.committed, 5)
+        assert not await runner.wait_applied("bad", log.committed, 0.05)
+        assert "No space left" in runner.problem("bad") and runner.problem("good") == "" and runner.lag_bytes("bad") > 0
+        bad.error = None
+        assert await runner.wait_applied("bad", log.committed, 5)
+        await anyio.wait_all_tasks_blocked()
+        assert runner.problem("bad") == ""
+
+    following(log, [bad, good], play)
+    assert bad.sequences == good.sequences == [0]
+
+
+def test_a_follower_that_begins_anew_gets_everything_again(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(followers, "_FIRST_RETRY_S", 0.01)
+    notebook, follower = Notebook(), Collector("catalog")
+    notebook.append(log, [session(1)])
+
+    async def play(runner: Runner) -> None:
+        await runner.wait_applied("catalog", log.committed, 5)
+        follower.damaged = True
+        notebook.append(log, [session(1)])
+        runner.committed_moved()
+        assert await runner.wait_applied("catalog", log.committed, 5)
+
+    following(log, [follower], play)
+    assert follower.sequences == [0, 3]
+
+
+def test_nothing_is_followed_in_a_workspace_that_is_gone(log: Log) -> None:
+    notebook, follower = Notebook(), Collector("catalog")
+    notebook.append(log, [session(1)])
+
+    async def play(runner: Runner) -> None:
+        assert not await runner.wait_applied("catalog", log.committed, 0.05)
+        assert "deleted or moved" in runner.problem("catalog")
+
+    following(log, [follower], play, is_ours=lambda: False)
+    assert follower.calls == 0
