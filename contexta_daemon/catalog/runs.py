@@ -3,8 +3,8 @@
 A session that opens a run begins a new attempt or joins the newest one:
 
     no attempt yet                                        -> attempt 1
-    inherited                                             -> joins
-    a process begun by one of its sessions, before the attempt ended -> joins
+    begun by one of its sessions, inherited or before the attempt ended -> joins
+    inherited, and the one that began it was not heard of -> a new attempt, which that one then joins
     it is the process that began one of its sessions, and nobody owns the attempt yet -> joins
     `resume`                                              -> joins, and takes the place of those that have ended
     the session itself is among them                      -> a new attempt
@@ -112,13 +112,15 @@ def _joins(
         "SELECT session_id, job_id, rank FROM sessions WHERE id = ?", (session,)
     ).fetchone()
     ids = {member[0] for member in members.values()}
-    if opened.inherited:
-        return True
-    if ids & _ancestors(connection, session_id) and _was_open(connection, newest, time_ns):
+    ancestors = _ancestors(connection, session_id)
+    if ids & ancestors and (opened.inherited or _was_open(connection, newest, time_ns)):
         return True
     owned = any(not inherited for *_, inherited in members.values())
     if not owned and any(session_id in _ancestors(connection, member) for member in ids):
         return True
+    if opened.inherited:
+        # Its parent's opening may be logged later: wait for it in an attempt that nobody owns yet, with its siblings.
+        return not ancestors or not owned and any(ancestors & _ancestors(connection, member) for member in ids)
     if opened.resume:
         return True
     if session in members:

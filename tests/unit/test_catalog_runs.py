@@ -121,6 +121,16 @@ def test_a_child_that_is_heard_of_before_its_parent_shares_the_attempt(book):
     assert book.runs() == [(1, "open")]
 
 
+def test_forked_workers_that_are_heard_of_before_their_parent_are_in_its_attempt_not_in_the_one_before(book):
+    book.add(1, session_opened(), run_opened(), scope_closed(1))
+    later = NS + 60 * 10**9
+    book.add(3, session_opened(parent=2), run_opened(inherited=True, time_ns=later))
+    book.add(4, session_opened(parent=2), run_opened(inherited=True, time_ns=later))
+    book.add(2, session_opened(), run_opened(time_ns=later))
+    found = book.rows("SELECT r.attempt, count(*) FROM run_sessions j JOIN runs r ON r.id = j.run GROUP BY 1 ORDER BY 1")
+    assert found == [(1, 1), (2, 3)]
+
+
 def test_a_grandchild_that_opens_the_run_itself_joins(book):
     book.add(1, session_opened(), run_opened())
     book.add(2, session_opened(parent=1), run_opened(inherited=True))
