@@ -120,7 +120,7 @@ def _joins(
         return True
     if opened.inherited:
         # Its parent's opening may be logged later: wait for it in an attempt that nobody owns yet, with its siblings.
-        return not ancestors or not owned and any(ancestors & _ancestors(connection, member) for member in ids)
+        return not ancestors or (not owned and any(ancestors & _ancestors(connection, member) for member in ids))
     if opened.resume:
         return True
     if session in members:

@@ -127,7 +127,7 @@ def test_forked_workers_that_are_heard_of_before_their_parent_are_in_its_attempt
     book.add(3, session_opened(parent=2), run_opened(inherited=True, time_ns=later))
     book.add(4, session_opened(parent=2), run_opened(inherited=True, time_ns=later))
     book.add(2, session_opened(), run_opened(time_ns=later))
-    found = book.rows("SELECT r.attempt, count(*) FROM run_sessions j JOIN runs r ON r.id = j.run GROUP BY 1 ORDER BY 1")
+    found = book.rows("SELECT attempt, count(*) FROM run_sessions JOIN runs ON id = run GROUP BY 1 ORDER BY 1")
     assert found == [(1, 1), (2, 3)]
 
 
