@@ -47,7 +47,8 @@ class Kept:
 
 
 class FakeDaemon(capture_pb2_grpc.CaptureServicer):
-    """refuse: asked with each append; what it returns is answered instead of keeping it. gate: answers wait for it."""
+    """refuse: asked with each append; what it returns is answered instead of keeping it. gate, close_gate:
+    answers (to closings) wait for it."""
 
     def __init__(self, workspace: Path) -> None:
         self.workspace = workspace
@@ -58,6 +59,8 @@ class FakeDaemon(capture_pb2_grpc.CaptureServicer):
         self.settles: Callable[[], bool] = lambda: True
         self.gate = threading.Event()
         self.gate.set()
+        self.close_gate = threading.Event()
+        self.close_gate.set()
         self.changed = threading.Condition()
         self._server: grpc.Server | None = None
         self._starts = 0
@@ -83,6 +86,7 @@ class FakeDaemon(capture_pb2_grpc.CaptureServicer):
     def stop(self) -> None:
         (self.workspace / "daemon" / "daemon.json").unlink(missing_ok=True)
         self.gate.set()
+        self.close_gate.set()
         if self._server is not None:
             self._server.stop(0).wait(10)
             self._server = None
@@ -111,7 +115,7 @@ class FakeDaemon(capture_pb2_grpc.CaptureServicer):
             kept = self.sessions.setdefault(request.session_id, Kept())
             end = request.first_sequence + request.count
             # In order, as the real one does: what comes early waits for its turn.
-            self.changed.wait_for(lambda: kept.next_sequence >= request.first_sequence, 1.0)
+            self.changed.wait_for(lambda: kept.next_sequence >= request.first_sequence, 0.2)
             if end > kept.next_sequence:
                 self._keep(kept, request, context)
             self.changed.notify_all()
@@ -141,6 +145,7 @@ class FakeDaemon(capture_pb2_grpc.CaptureServicer):
 
     def CloseSession(self, request, context):  # noqa: N802
         self._let_in(context)
+        self.close_gate.wait(30)
         kept = self.sessions.get(request.session_id)
         if (kept.next_sequence if kept else 0) < request.sequence:
             _abort(context, grpc.StatusCode.ABORTED, status_pb2.ErrorDetail(code="sequence_gap"))

@@ -304,11 +304,10 @@ class Session:
         return moved
 
     def _resend(self, now: float) -> bool:
-        """Deal with a refused batch at the head of the line, once all behind it came back too."""
+        """Deal with a refused batch at the head of the line. Those behind it are called back: they come too early."""
         if not self.in_flight or (failure := self.in_flight[0].failed) is None:
             return False
-        if self.is_sending:
-            return False
+        self._call_back()
         if failure.code in AGAIN:
             self.pushed_at, self.pushed_since = now, self.pushed_since or now
             if failure.code.startswith("storage"):
@@ -322,9 +321,7 @@ class Session:
 
     def restart(self, now: float, failure: Failure | None = None) -> None:
         """Forget what is in flight and ask the daemon where the session stands."""
-        for sent in self.in_flight:
-            if sent.future is not None:
-                sent.future.cancel()
+        self._call_back()
         self.in_flight.clear()
         self.batcher = self.opening = self.ends = None
         self.answers.forget()
@@ -334,6 +331,11 @@ class Session:
             self.stage = "ending"
         if failure is not None:
             self._back_off(now, failure)
+
+    def _call_back(self) -> None:
+        for sent in self.in_flight:
+            if sent.future is not None:
+                sent.future.cancel()
 
     def _back_off(self, now: float, failure: Failure) -> None:
         self.pause_until = now + max(failure.retry_after_s, self.backoff_s * failure.jitter())
