@@ -15,6 +15,7 @@ from . import spool_format as fmt
 from .spool import Block, Lock, Spool
 
 MAX_GROUPS = 64
+MAX_VALUES = 65_536  # of a row: one row travels in one message, which is bounded
 MAX_SEEN = 4096  # key sets remembered before they come a second time
 FIRST_BYTES = 64 << 10
 LATER_BYTES = 1 << 20
@@ -99,7 +100,7 @@ class Groups:
     def recurs(self, signature: Signature) -> bool:
         """Note that a set was logged; whether it is worth a group now, and may have one."""
         keys, _ = signature
-        if len(self.known) >= MAX_GROUPS or len(keys) < 2:
+        if len(self.known) >= MAX_GROUPS or not 2 <= len(keys) <= MAX_VALUES:
             return False
         if fmt.group_block_bytes(1, len(keys)) > self._spool.block_limit:
             return False
