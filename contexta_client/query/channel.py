@@ -133,12 +133,16 @@ class Connection:
             return False
         self.close()
         deadline = monotonic() + DRAIN_S
-        was = self._endpoint
-        while was is not None and launch.process_lives(was.pid) and not launch.is_serving(was):
-            if monotonic() > deadline:
-                break
+        while self._is_ending() and monotonic() < deadline:
             sleep(0.05)
         return True
+
+    def _is_ending(self) -> bool:
+        """Whether the daemon that was asked is still there, and will not serve."""
+        was, now = self._endpoint, launch.read_endpoint(self.workspace)
+        if was is None or now is None or was.instance != now.instance:
+            return False
+        return launch.process_lives(was.pid) and not launch.is_serving(was)
 
     def _method(self, service: str, method: str) -> Any:
         return getattr(_STUBS[service](self._connected()), method)
@@ -198,7 +202,10 @@ def to_error(error: grpc.RpcError) -> ContextaError:
         return error_from_code(detail.code, detail.message, details=details, retryable=detail.retryable)
     if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
         return DeadlineError("The daemon did not answer in time; `contexta daemon status` tells how it is doing.")
-    return UnavailableError(f"The daemon cannot be reached: {error.details()}", details={"status": error.code().name})
+    said = {"status": error.code().name}
+    if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
+        return UnavailableError(f"The daemon cannot be reached: {error.details()}", details=said)
+    return ContextaError(f"The daemon could not answer: {error.details()}", code="internal", details=said)
 
 
 def _detail(error: grpc.RpcError) -> status_pb2.ErrorDetail:

@@ -41,12 +41,11 @@ class RecordStore:
     def _pages(self, request: query_pb2.ScanRecordsRequest) -> Iterator[ObservationRecord]:
         """Yield what a scan finds; when the daemon is replaced meanwhile, the new one goes on behind the last page."""
         while True:
-            went_on = False
+            begun_at = request.cursor
             try:
                 for page in self._connection.stream("query", "ScanRecords", request):
                     for record in page.records:
                         yield observation(record)
-                    went_on = True
                     request.cursor = page.cursor
                     if request.limit:
                         request.limit -= len(page.records)
@@ -54,7 +53,7 @@ class RecordStore:
                             return
                 return
             except UnavailableError:
-                if not went_on:
+                if request.cursor == begun_at:
                     raise
 
     def tail(self, filter: Mapping[str, Any] | None = None, *, from_start: bool = False) -> Iterator[ObservationRecord]:
