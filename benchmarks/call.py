@@ -62,7 +62,7 @@ def _blocks(report: Report, quick: bool) -> tuple[float, float]:
         metric = harness.warm_up(ctx).metric
         for _block in range(blocks):
             began = clock()
-            for step in steps:
+            for _step in steps:
                 pass
             taken["nothing"].append(clock() - began)
             began = clock()
