@@ -54,7 +54,7 @@ def run(tenancy: Tenancy, patch: Mapping[str, Any], *, to_terminal: bool) -> int
     try:
         config = load_config(patch=dict(patch), workspace=tenancy.workspace)
         _lower_priority(config.daemon.nice)
-        anyio.run(Daemon(tenancy, config).serve)
+        anyio.run(_serve, tenancy, config)
     except (ContextaError, LogError, OSError) as error:
         _log.error("the daemon cannot serve: %s", error)
         print(f"contextad: {error}", file=sys.stderr)
@@ -65,6 +65,10 @@ def run(tenancy: Tenancy, patch: Mapping[str, Any], *, to_terminal: bool) -> int
     finally:
         tenancy.withdraw()
     return 0
+
+
+async def _serve(tenancy: Tenancy, config: UnifiedConfig) -> None:
+    await Daemon(tenancy, config).serve()  # made within the event loop, whose locks and events it holds
 
 
 class Daemon:
@@ -241,6 +245,7 @@ class Daemon:
         while True:
             await anyio.sleep(WATCH_S)
             if not await anyio.to_thread.run_sync(self.tenancy.is_ours):
+                _stop_rotating()
                 self.stop("the workspace was deleted or moved away; nothing at its path is touched")
             elif idle_timeout_s and self._idle_s() > idle_timeout_s:
                 self.stop(f"nobody wrote or read for {idle_timeout_s:.0f} s")
@@ -260,6 +265,13 @@ def _lower_priority(nice: int) -> None:
         os.nice(nice)
     except OSError as error:
         _log.info("running at normal priority: %s", error)
+
+
+def _stop_rotating() -> None:
+    """Rotating would rename what stands at the log file's path, which may be another daemon's by now."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.handlers.RotatingFileHandler):
+            handler.maxBytes = 0
 
 
 def _start_logging(path: Path, *, to_terminal: bool) -> None:

@@ -6,15 +6,18 @@ Standard library only, because the lock is taken before anything heavy is import
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
 import os
 import re
 import secrets
+import socket
 import stat
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +25,9 @@ from typing import Any
 LOCK_NAME, RECORD_NAME, TOKEN_NAME, LOG_NAME = "daemon.lock", "daemon.json", "token", "daemon.log"
 MAX_SOCKET_BYTES = 99  # the kernel takes 107, macOS 103
 _TOKEN = re.compile(r"[0-9a-f]{64}")
+_SOCKET = re.compile(r"[0-9a-f]{12}-[0-9a-f]{8}\.sock")
+_SWEPT_AFTER_S = 600.0
+_MAX_SWEPT = 500
 
 
 class AlreadyRunningError(Exception):
@@ -100,6 +106,7 @@ class Tenancy:
             except OSError as error:
                 problems.append(str(error))
                 continue
+            _sweep(folder)
             self.socket = path
             return path
         raise OSError("no folder for the socket: " + "; ".join(problems))
@@ -191,6 +198,24 @@ def _socket_folders(configured: str) -> list[Path]:
         folders.append(Path(runtime) / "contexta")
     own = f"contexta-{os.getuid()}"
     return [*folders, Path(tempfile.gettempdir()) / own, Path("/tmp") / own]
+
+
+def _sweep(folder: Path) -> None:
+    """Remove sockets that daemons left which were killed and whose workspace is gone: nobody else would."""
+    looked_at, now_s = 0, time.time()
+    with contextlib.suppress(OSError):
+        for path in folder.iterdir():
+            with contextlib.suppress(OSError):
+                # One that was just bound does not listen yet; one that listens never refuses.
+                if not _SOCKET.fullmatch(path.name) or now_s - path.lstat().st_mtime < _SWEPT_AFTER_S:
+                    continue
+                looked_at += 1
+                if looked_at > _MAX_SWEPT:
+                    return
+                with socket.socket(socket.AF_UNIX) as probe:
+                    probe.setblocking(False)
+                    if probe.connect_ex(os.fsencode(path)) == errno.ECONNREFUSED:
+                        path.unlink()
 
 
 def _replace(path: Path, text: str) -> None:

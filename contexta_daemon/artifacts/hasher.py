@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -61,7 +62,7 @@ class Hasher:
                     continue
                 await self._append(await self._hash(pending[:AT_ONCE]))
                 await self._catalog_caught_up()
-            except (ContextaError, OSError) as error:
+            except (ContextaError, OSError, sqlite3.Error) as error:
                 _log.error("hashing pauses: %s", error)
                 await anyio.sleep(RETRY_S)
 
