@@ -1,0 +1,81 @@
+"""Holding a workspace: the lock, the token, the socket's place."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from contexta_daemon.tenancy import AlreadyRunningError, Tenancy, own_folder, workspace_hash
+
+
+@pytest.fixture
+def tenancy(tmp_path: Path):
+    held = Tenancy(tmp_path / "ws")
+    yield held
+    held.withdraw()
+
+
+def bound(path: Path, *, age_s: float, listening: bool) -> socket.socket | None:
+    """A socket file of that age; of a daemon that lives, or of one that was killed."""
+    made = socket.socket(socket.AF_UNIX)
+    made.bind(str(path))
+    os.utime(path, (path.stat().st_mtime - age_s,) * 2)
+    if listening:
+        made.listen()
+        return made
+    made.close()
+    return None
+
+
+def test_a_workspace_is_held_by_one_and_free_when_it_is_given_back(tmp_path: Path) -> None:
+    first = Tenancy(tmp_path / "ws")
+    with pytest.raises(AlreadyRunningError, match=f"pid {os.getpid()}"):
+        Tenancy(tmp_path / "ws")
+    first.withdraw()
+    Tenancy(tmp_path / "ws").withdraw()
+
+
+def test_it_is_ours_only_while_the_lock_file_at_its_path_is_the_one_held(tenancy: Tenancy) -> None:
+    assert tenancy.is_ours()
+    (tenancy.folder / "daemon.lock").rename(tenancy.folder / "moved")
+    assert not tenancy.is_ours()
+    (tenancy.folder / "daemon.lock").write_text("")
+    assert not tenancy.is_ours()
+
+
+def test_sockets_of_the_dead_are_swept_and_those_of_the_living_and_the_newborn_are_not(
+    tenancy: Tenancy, tmp_path: Path
+) -> None:
+    folder = tmp_path / "s"
+    folder.mkdir(mode=0o700)
+    name = workspace_hash(tmp_path) + "-0000000{}.sock"
+    bound(folder / name.format(1), age_s=3_600, listening=False)
+    bound(folder / name.format(2), age_s=0, listening=False)
+    alive = bound(folder / name.format(3), age_s=3_600, listening=True)
+    bound(folder / "other.sock", age_s=3_600, listening=False)
+    assert tenancy.place_socket(str(folder)).parent == folder
+    assert sorted(path.name for path in folder.iterdir()) == [name.format(2), name.format(3), "other.sock"]
+    assert alive is not None
+    alive.close()
+
+
+def test_a_folder_is_made_private_and_a_strange_one_is_refused(tmp_path: Path) -> None:
+    own_folder(tmp_path / "new")
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
+    (tmp_path / "open").mkdir(mode=0o755)
+    own_folder(tmp_path / "open")
+    assert (tmp_path / "open").stat().st_mode & 0o777 == 0o700
+    (tmp_path / "link").symlink_to(tmp_path / "new")
+    with pytest.raises(PermissionError):
+        own_folder(tmp_path / "link")
+
+
+def test_a_token_is_kept_and_a_damaged_one_replaced(tenancy: Tenancy) -> None:
+    token = tenancy.token()
+    assert len(token) == 64 and tenancy.token() == token
+    assert tenancy.token_file.stat().st_mode & 0o777 == 0o600
+    tenancy.token_file.write_bytes(b"\xff\n")
+    assert tenancy.token() != token
