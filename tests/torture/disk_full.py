@@ -87,7 +87,7 @@ def _workspace(trial: Trial, place: Path, rounds: int, mirrored: bool, slowest: 
             processes.until(lambda before=before: shared[CALLS] > before, 10, "capture goes on")
             says_s = processes.until(lambda: _worker(workspace).trouble, 30, "it says that the disk is full")
             trouble = _worker(workspace).trouble
-            trial.check("no room" in trouble, f"round {number}: it says {trouble!r}")
+            trial.check("no room" in trouble or "full" in trouble, f"round {number}: it says {trouble!r}")
             processes.until(lambda before=before: shared[CALLS] > before + 100, 10, "capture goes on")
             pause(trial.chance, 1.0)
             (workspace / "filler").unlink()
