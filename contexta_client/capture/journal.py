@@ -18,7 +18,8 @@ LATER_BYTES = 256 << 10
 MAX_ENTRY_BYTES = (8 << 20) - (64 << 10)  # one append to the daemon takes 8 MiB
 
 _length_at = Struct("<I").unpack_from
-_commit_cell = Struct("<Q").pack_into  # length and checksum lie in one aligned cell of 8 bytes: one store
+# Length and checksum lie in one aligned cell of 8 bytes. Native, because "<Q" is packed byte by byte.
+_commit_cell = Struct("@Q").pack_into
 _END = fmt.END_OF_BLOCK.to_bytes(4, "little")
 
 
