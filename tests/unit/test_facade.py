@@ -1,0 +1,164 @@
+"""`Contexta` itself: its surface, what it is built with, how it ends. No daemon is started."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import contexta
+from contexta import Contexta, errors
+from contexta.capture import LocalJsonlSink, MemorySink
+from contexta.config import load_config
+
+# As docs tell them: name -> parameters.
+SURFACE = {
+    "run": "name run_id tags metadata code_revision config_snapshot dataset_ref resume",
+    "deployment": "name deployment_ref run_ref artifact_ref environment_snapshot_ref metadata",
+    "metric": "key value unit step aggregation_scope tags summary_basis",
+    "flush": "timeout",
+    "close": "",
+    "list_projects": "",
+    "list_runs": "project_name status tags metric_conditions time_range limit offset sort_by sort_desc query",
+    "list_deployments": "project_name run_id",
+    "list_batches": "run_id stage_id",
+    "list_samples": "run_id stage_id batch_id",
+    "get_step_series": "run_id metric_key stage_id stage_name max_points rank",
+}
+
+
+@pytest.fixture
+def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Build Contextas on a workspace of the test that start nothing, and close them."""
+    monkeypatch.setenv("CONTEXTA_SPOOL_DIR", str(tmp_path / "spools"))
+    opened: list[Contexta] = []
+
+    def make(*, sinks: Any = None, **config: Any) -> Contexta:
+        patch = {"daemon": {"autostart": False}, "capture": {"exit_timeout_s": 0.2}, **config}
+        opened.append(Contexta(workspace=tmp_path / "ws", config=patch, sinks=sinks))
+        return opened[-1]
+
+    yield make
+    for each in opened:
+        each.close()
+
+
+@pytest.mark.parametrize("name", SURFACE)
+def test_a_call_takes_the_parameters_that_the_docs_tell(made, name: str) -> None:
+    parameters = list(inspect.signature(getattr(made(), name)).parameters)
+    assert parameters == SURFACE[name].split()
+
+
+def test_building_one_imports_nothing_heavy_and_touches_no_disk(tmp_path: Path) -> None:
+    code = (
+        "import sys; from contexta import Contexta; ctx = Contexta(workspace='ws'); ctx.close(); "
+        "print(sorted({'grpc', 'google', 'numpy', 'duckdb', 'click', 'rich'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_capture_calls_are_those_of_the_recorder_without_a_frame_between(made) -> None:
+    ctx = made()
+    for name in ("metric", "log", "event", "span", "register_artifact", "emit_metrics", "emit_events", "emit_spans"):
+        assert getattr(ctx, name) == getattr(ctx.recorder, name)
+
+
+def test_it_tells_what_it_was_built_with(made, tmp_path: Path) -> None:
+    own = MemorySink()
+    ctx = made(sinks=[own], project_name="Iris SVM")
+    assert ctx.project_name == ctx.config.project_name == "Iris SVM"
+    jsonl, second = ctx.sinks
+    assert isinstance(jsonl, LocalJsonlSink)
+    assert jsonl.name == "local-jsonl"
+    assert jsonl.file_path_for("RECORD") == tmp_path / "ws" / "cache" / "capture" / "record.jsonl"
+    assert second is own
+
+
+def test_without_json_lines_files_only_the_users_sinks_are_left(made) -> None:
+    own = MemorySink()
+    assert made(sinks=[own], capture={"local_jsonl": False}).sinks == (own,)
+
+
+def test_the_workspace_is_the_given_one_or_that_of_the_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert Contexta().recorder.workspace == tmp_path / ".contexta"
+    monkeypatch.setenv("CONTEXTA_WORKSPACE__ROOT_PATH", str(tmp_path / "of-variable"))
+    assert Contexta().recorder.workspace == tmp_path / "of-variable"
+    assert Contexta(workspace="given").recorder.workspace == tmp_path / "given"
+    complete = load_config(workspace=tmp_path / "complete")
+    assert Contexta.open(config=complete).recorder.workspace == tmp_path / "complete"
+
+
+def test_a_wrong_configuration_key_names_the_nearest(made) -> None:
+    with pytest.raises(errors.ConfigError, match="spool_bytes"):
+        made(capture={"spool_byte": 1})
+
+
+def test_closing_twice_is_fine_and_capturing_afterwards_is_said(made) -> None:
+    ctx = made()
+    ctx.close()
+    ctx.close()
+    with pytest.raises(errors.LifecycleError) as caught:
+        ctx.run("late")
+    assert caught.value.code == "client_closed"
+
+
+@pytest.mark.parametrize(
+    ("raised", "status"),
+    [(None, "completed"), (ValueError, "failed"), (KeyboardInterrupt, "cancelled"), (SystemExit(0), "completed")],
+)
+def test_what_is_still_open_when_it_is_left_ends_as_it_was_left(made, raised: Any, status: str) -> None:
+    opened = []
+
+    def body() -> None:
+        with made() as ctx:
+            opened.append(ctx.run("open"))
+            opened.append(opened[0].stage("train"))
+            if raised is not None:
+                raise raised
+
+    if raised is None:
+        body()
+    else:
+        with pytest.raises(raised if isinstance(raised, type) else type(raised)):
+            body()
+    assert [scope.status for scope in opened] == [status, status]
+
+
+def test_current_scopes_are_those_of_the_innermost_calls(made) -> None:
+    ctx = made(capture={"exit_timeout_s": 0.2, "environment": False})
+    with ctx.run("r") as run, run.stage("s") as stage, stage.batch("b") as batch, batch.sample("x") as sample:
+        assert (ctx.current_run(), ctx.current_stage(), ctx.current_batch()) == (run, stage, batch)
+        assert ctx.current_sample() is sample
+        assert ctx.metric("loss", 1.0)
+    assert ctx.current_run() is None
+
+
+def test_a_question_first_waits_a_bounded_time_for_what_was_captured(made, monkeypatch: pytest.MonkeyPatch) -> None:
+    from contexta_client import facade
+
+    monkeypatch.setattr(facade, "QUERY_FLUSH_S", 0.05)
+    ctx = made()
+    waited: list[float | None] = []
+    flush = ctx.flush
+    monkeypatch.setattr(ctx, "flush", lambda timeout=None: (waited.append(timeout), flush(timeout)))
+    with pytest.raises(errors.ContextaError):  # there is no daemon, and none is to be started
+        ctx.list_runs()
+    assert waited == []  # nothing was captured
+    ctx.run("r")
+    with pytest.raises(errors.UnavailableError):
+        ctx.list_runs()
+    assert waited == [0.05]
+
+
+def test_the_package_tells_its_version_and_its_names() -> None:
+    assert {"Contexta", "ContextaError", "__version__"} <= set(dir(contexta))
+    assert contexta.Contexta is Contexta
