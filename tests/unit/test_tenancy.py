@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -46,11 +48,17 @@ def test_it_is_ours_only_while_the_lock_file_at_its_path_is_the_one_held(tenancy
     assert not tenancy.is_ours()
 
 
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """A folder whose sockets' paths are short enough, wherever the tests' own folders lie."""
+    with tempfile.TemporaryDirectory(prefix="s", dir="/tmp") as folder:
+        yield Path(folder)
+
+
 def test_sockets_of_the_dead_are_swept_and_those_of_the_living_and_the_newborn_are_not(
-    tenancy: Tenancy, tmp_path: Path
+    tenancy: Tenancy, tmp_path: Path, short_folder: Path
 ) -> None:
-    folder = tmp_path / "s"
-    folder.mkdir(mode=0o700)
+    folder = short_folder
     name = workspace_hash(tmp_path) + "-0000000{}.sock"
     bound(folder / name.format(1), age_s=3_600, listening=False)
     bound(folder / name.format(2), age_s=0, listening=False)
