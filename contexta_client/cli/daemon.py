@@ -98,7 +98,7 @@ def status(terminal: Terminal) -> None:
     """Tell how the daemon is doing, and how far each worker's records have come. Starts nothing.
 
     captured: read from the worker's spool; durable: safe on disk; dropped: not kept; lag: age of the oldest record that
-    is on its way; spool, spilled: memory and disk that hold what is on its way.
+    is on its way; spool: the memory that holds what is on its way.
     """
     from .daemon_status import print_status
 

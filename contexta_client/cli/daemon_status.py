@@ -183,13 +183,14 @@ def _print_workers(terminal: Terminal, workers: list[dict[str, Any]]) -> None:
         ">dropped": [each["dropped"] for each in workers],
         ">lag": ["" if each["lag_s"] is None else human_seconds(each["lag_s"]) for each in workers],
         ">spool": [_size(each["spool_bytes"]) for each in workers],
-        ">spilled": [_size(each["spilled_bytes"] or None) for each in workers],
     }
     told = {name: cells for name, cells in columns.items() if any(cell not in (None, "") for cell in cells)}
     terminal.print_table(list(told), zip(*told.values(), strict=True), empty="Nobody is capturing.")
     for each in workers:
         for reason, count in each["dropped_by_reason"].items():
             print(f"{_name(each)}: {count:,} records dropped, because {REASONS.get(reason, plain(reason))}")
+        if each["spilled_bytes"]:
+            print(f"{_name(each)}: {human_bytes(each['spilled_bytes'])} of its spool were moved to disk")
         if each["trouble"]:
             print(f"{_name(each)}: {plain(each['trouble'])}")
 

@@ -100,12 +100,12 @@ def _list(
         ">took": [_took(each) for each in found],
         ">metrics": [each.metric_count for each in found],
         ">workers": [each.worker_count for each in found],
-        "note": [_note(each) for each in found],
+        "~note": [_note(each) for each in found],
     }
     if not any(each.worker_count > 1 for each in found):
         del columns[">workers"]
-    if not any(columns["note"]):
-        del columns["note"]
+    if not any(columns["~note"]):
+        del columns["~note"]
     terminal.print_table(
         list(columns),
         zip(*columns.values(), strict=True),
