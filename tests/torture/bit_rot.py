@@ -13,7 +13,7 @@ SESSION = bytes(range(16))
 
 
 def run(trial: Trial) -> None:
-    with folder() as place:
+    with folder(trial) as place:
         path, bodies = _write(place / "log", trial)
         segment = next(path.glob("*.seg"))
         whole = segment.read_bytes()

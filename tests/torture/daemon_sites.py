@@ -49,7 +49,7 @@ def run(trial: Trial) -> None:
 
 def _count(trial: Trial) -> dict[str, int]:
     """Return how many of each call its busiest thread makes during the whole script: strace counts in each thread."""
-    with folder() as place:
+    with folder(trial) as place:
         path = place / "calls"
         traced = f"trace={','.join(CALLS)}"
         daemon = _daemon(place / "ws", ["strace", "-f", "-o", str(path), "-e", traced, "-e", "signal=none"])
@@ -67,7 +67,7 @@ def _count(trial: Trial) -> dict[str, int]:
 
 def _site(trial: Trial, call: str, number: int) -> tuple[float, bool]:
     """Kill at the Nth call; return the seconds until a plain daemon served, and whether the kill happened."""
-    with folder() as place:
+    with folder(trial) as place:
         workspace = place / "ws"
         inject = f"inject={call}:signal=SIGKILL:when={number}"
         daemon = _daemon(workspace, ["strace", "-f", "-o", os.devnull, "-e", f"trace={call}", "-e", inject])

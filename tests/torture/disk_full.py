@@ -58,7 +58,7 @@ def run(trial: Trial) -> None:
     slowest: dict[str, float] = {"says": 0.0, "resumes": 0.0}
     calls = lost = 0
     for begin in range(0, rounds, ROUNDS_A_WORKSPACE // 2 if trial.short else ROUNDS_A_WORKSPACE):
-        with folder() as place:
+        with folder(trial) as place:
             if not _can_mount(place):
                 trial.skipped = "a file system of a given size can only be mounted by root"
                 return

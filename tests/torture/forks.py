@@ -62,7 +62,7 @@ def run(trial: Trial) -> None:
     each = forks // WORKSPACES if not trial.short else 100
     records = 0
     for begin in range(0, forks, each):
-        with folder() as place:
+        with folder(trial) as place:
             records += _family(trial, place / "ws", each)
         trial.say(f"{begin + each} of {forks} forks")
     trial.figure(f"{forks} forks beside {THREADS} capturing threads, {records:,} records, {len(trial.failures)} wrong")

@@ -58,7 +58,7 @@ def run(trial: Trial) -> None:
     rounds = 40 if trial.short else 1000
     kills = records = 0
     for begin in range(0, rounds, ROUNDS_A_WORKSPACE):
-        with folder() as place:
+        with folder(trial) as place:
             counts: dict[str, Shared] = {}
             for number in range(begin, min(begin + ROUNDS_A_WORKSPACE, rounds)):
                 counts[f"r{number}"] = Shared(place / f"done{number}")
@@ -101,7 +101,7 @@ def _check(trial: Trial, workspace: Path, counts: dict[str, Shared]) -> int:
     trial.check(log.damaged_frames == 0, f"{log.damaged_frames} damaged frames")
     for name, done in counts.items():
         found = runs.get(f"run:k.{name}", [])
-        trial.check(len(found) == 1, f"{name}: {len(found)} sessions in the log")
+        trial.check(len(found) == 1, f"{name}: {len(found)} sessions in the log; {list(done.words[:5])} returned")
         for session in found:
             for problem in problems(session, done):
                 trial.check(False, f"{name}: {problem}")

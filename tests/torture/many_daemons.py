@@ -18,7 +18,7 @@ HELD = 3
 def run(trial: Trial) -> None:
     times, each = (1, 50) if trial.short else (100, 200)
     for number in range(times):
-        with folder() as place:
+        with folder(trial) as place:
             _race(trial, place / "ws", each)
         trial.say(f"{number + 1} of {times} races of {each}")
     trial.figure(f"{times} races of {each} daemons, twice each; {len(trial.failures)} not won by one alone")

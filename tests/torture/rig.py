@@ -6,6 +6,7 @@ import contextlib
 import mmap
 import os
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -72,13 +73,25 @@ class Shared:
 
 
 @contextlib.contextmanager
-def folder() -> Iterator[Path]:
-    """A folder with room for a workspace `ws`, whose processes are gone and whose spools are removed at the end."""
-    with tempfile.TemporaryDirectory(prefix="contexta-torture-") as name:
-        try:
-            yield Path(name)
-        finally:
-            processes.remove_workspace(Path(name, "ws"))
+def folder(trial: Trial) -> Iterator[Path]:
+    """A folder with room for a workspace `ws`, whose processes are gone and whose spools are removed at the end.
+
+    It is kept when something in it was not as promised, for whoever looks for the reason.
+    """
+    path = Path(tempfile.mkdtemp(prefix="contexta-torture-"))
+    before = len(trial.failures)
+    try:
+        yield path
+    except BaseException:
+        before = -1
+        raise
+    finally:
+        processes.kill_all(path / "ws")
+        if len(trial.failures) > before and not os.path.ismount(path / "ws"):
+            trial.say(f"kept for a look: {path}")
+        else:
+            processes.remove_workspace(path / "ws")
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def python(program: str, *arguments: object, stdout: int | None = None) -> subprocess.Popen[bytes]:

@@ -64,7 +64,7 @@ def run(trial: Trial) -> None:
 
 def _stop(trial: Trial, roles: tuple[str, ...], count: int) -> tuple[float, float]:
     """Return p99.99 in microseconds, and the seconds that the end took."""
-    with folder() as place:
+    with folder(trial) as place:
         workspace, shared = place / "ws", Shared(place / "shared")
         trainer = python(TRAINER, workspace, place / "shared", count, EXIT_TIMEOUT_S)
         processes.until(lambda: shared[0] or trainer.poll() is not None, 60, "the trainer captures")
