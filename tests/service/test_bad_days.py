@@ -88,21 +88,14 @@ def test_a_stopped_daemon_holds_nobody_up(served: Served) -> None:
     try:
         printed = served.run(
             """
-            from time import perf_counter
             run = ctx.run("second")
-            worst = 0
             for step in range(20_000):
-                began = perf_counter()
                 run.metric("x", 1.0, step=step)
-                worst = max(worst, perf_counter() - began)
-            began = perf_counter()
-            os.environ["CONTEXTA_TEST"] = "1"
-            ctx.config
-            print(sum(1 for _ in range(1)))
             ctx.recorder.end("completed", "", wait_s=0.2)
+            print("went on")
             """
         )
-        assert printed == "1\n"
+        assert printed == "went on\n"
     finally:
         os.kill(pid, signal.SIGCONT)
     served.drained()
@@ -191,8 +184,10 @@ def test_a_deleted_workspace_is_begun_anew_and_its_old_daemon_touches_nothing(se
 
 
 def test_of_many_senders_one_lives(served: Served) -> None:
-    with served.contexta().run("one") as run:
+    ctx = served.contexta()
+    with ctx.run("one") as run:
         run.metric("x", 1.0)
+        ctx.flush()  # the run's own sender holds the lock, so that each of those below finds it taken
         more = [
             subprocess.Popen(
                 [sys.executable, "-m", "contexta_client.sender", "--workspace", str(served.path), "--foreground"],
@@ -200,7 +195,7 @@ def test_of_many_senders_one_lives(served: Served) -> None:
             )
             for _ in range(8)
         ]
-        assert [each.wait(20) for each in more] == [0] * 8
+        assert [each.wait(60) for each in more] == [0] * 8
         assert len(served.pids("sender")) == 1
 
 

