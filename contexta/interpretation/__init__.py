@@ -14,9 +14,12 @@ if TYPE_CHECKING:
         RunListQuery,
         TimeRange,
     )
+    from .facts import EnvironmentRecord, RunFacts, SeriesSummary, WorkerRecord
     from .findings import (
         AnomalyResult,
         ArtifactChange,
+        Chart,
+        ChartLine,
         CompletenessNote,
         DiagnosticsIssue,
         DiagnosticsResult,
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
         RunComparison,
         RunSnapshot,
         StageComparison,
+        Table,
     )
     from .observed import (
         ArtifactRecord,
@@ -64,12 +68,15 @@ __all__ = [
     "ArtifactRecord",
     "ArtifactSizeTrend",
     "BatchRecord",
+    "Chart",
+    "ChartLine",
     "CompletenessNote",
     "DeploymentRecord",
     "DiagnosticsIssue",
     "DiagnosticsResult",
     "DurationTrend",
     "EnvironmentDiff",
+    "EnvironmentRecord",
     "EvidenceLink",
     "LineageTraversal",
     "MetricAggregate",
@@ -86,19 +93,24 @@ __all__ = [
     "ReportSection",
     "ReproducibilityAudit",
     "RunComparison",
+    "RunFacts",
     "RunListQuery",
     "RunRecord",
     "RunSnapshot",
     "SampleRecord",
+    "SeriesSummary",
     "StageComparison",
     "StageRecord",
     "StepPoint",
     "StepSeries",
+    "Table",
     "TimeRange",
     "TrendPoint",
+    "WorkerRecord",
 ]
 
 _HOMES = dict.fromkeys(__all__, "findings")
+_HOMES |= dict.fromkeys(("EnvironmentRecord", "RunFacts", "SeriesSummary", "WorkerRecord"), "facts")
 _HOMES |= dict.fromkeys(
     (
         "AlertReport",

@@ -205,12 +205,44 @@ class EnvironmentDiff(Answer):
 
 
 @dataclass(frozen=True, slots=True)
+class Table(Answer):
+    """Rows of values under column names; every row is as long as `columns`."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str | float | int | None, ...], ...]
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ChartLine(Answer):
+    """One line or one group of bars: x and y of one length; a missing or non-finite y is a gap."""
+
+    name: str
+    x: tuple[float, ...]
+    y: tuple[float | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Chart(Answer):
+    """A picture of numbers. kind: line or bar; x_labels: names of the places 0, 1, 2 ... of x, for bars and runs."""
+
+    title: str
+    kind: str
+    lines: tuple[ChartLine, ...]
+    x_title: str = ""
+    y_title: str = ""
+    x_labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ReportSection(Answer):
-    """A section of a report; the body is Markdown."""
+    """A section of a report: Markdown, then tables and charts that it speaks of."""
 
     title: str
     body: str
     evidence_links: tuple[EvidenceLink, ...] = ()
+    tables: tuple[Table, ...] = ()
+    charts: tuple[Chart, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
