@@ -65,7 +65,7 @@ def _project(connection: sqlite3.Connection, model: Model, time_ns: int) -> None
 
 def _run(connection: sqlite3.Connection, model: Model, time_ns: int) -> None:
     started_ns, ended_ns = _span(model)
-    run = _require_run(connection, model["run_ref"], started_ns)
+    run = require_run(connection, model["run_ref"], started_ns)
     extensions = {"description": model["description"]} if model.get("description") else {}
     connection.execute(
         "UPDATE runs SET project_name = ?, name = ?, state = ?, started_at = ?, started_ns = ?, ended_at = ?, "
@@ -94,7 +94,7 @@ def _scope(connection: sqlite3.Connection, model: Model, *, kind: int, ref: str,
         "started_ns, ended_at, ended_ns, ord, retention_class, redaction_profile) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?)",
         (
-            _require_run(connection, model["run_ref"], started_ns),
+            require_run(connection, model["run_ref"], started_ns),
             kind,
             model[ref],
             model[name],
@@ -158,7 +158,7 @@ def _artifact(connection: sqlite3.Connection, model: Model, time_ns: int) -> Non
         "attributes_json, hash_value, producer_ref) VALUES (?, 0, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?)",
         (
             model["artifact_ref"],
-            _require_run(connection, model["run_ref"], created_ns),
+            require_run(connection, model["run_ref"], created_ns),
             model["run_ref"],
             model.get("stage_execution_ref") or "",
             model.get("batch_execution_ref") or "",
@@ -178,7 +178,7 @@ def _artifact(connection: sqlite3.Connection, model: Model, time_ns: int) -> Non
 
 
 def _environment(connection: sqlite3.Connection, model: Model, time_ns: int) -> None:
-    run = _require_run(connection, model["run_ref"], parse_instant(model["captured_at"]))
+    run = require_run(connection, model["run_ref"], parse_instant(model["captured_at"]))
     connection.execute(
         "INSERT OR REPLACE INTO environments VALUES (?, ?, 0, ?, ?, ?, ?, ?, '', '', '', '')",
         (
@@ -193,7 +193,29 @@ def _environment(connection: sqlite3.Connection, model: Model, time_ns: int) -> 
     )
 
 
-def _require_run(connection: sqlite3.Connection, run_ref: str, time_ns: int) -> int:
+def _relation(connection: sqlite3.Connection, model: Model, time_ns: int) -> None:
+    connection.execute(
+        "INSERT OR REPLACE INTO relations VALUES (?, ?, ?, ?, ?, ?, ?)",
+        tuple(
+            model[name]
+            for name in (
+                "relation_ref", "relation_type", "source_ref", "target_ref", "recorded_at", "origin_marker",
+                "confidence_marker",
+            )
+        ),
+    )  # fmt: skip
+
+
+def _provenance(connection: sqlite3.Connection, model: Model, time_ns: int) -> None:
+    given = ("provenance_ref", "relation_ref", "assertion_mode", "asserted_at")
+    optional = ("formation_context_ref", "policy_ref", "evidence_bundle_ref")
+    connection.execute(
+        "INSERT OR REPLACE INTO provenance VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (*(model[name] for name in given), *(model.get(name) or "" for name in optional)),
+    )
+
+
+def require_run(connection: sqlite3.Connection, run_ref: str, time_ns: int) -> int:
     """Return the row of a run's newest attempt; make one when there is none."""
     found = newest_attempt(connection, run_ref)
     if found is not None:
@@ -229,4 +251,6 @@ _APPLY = {
     "DeploymentExecution": _deployment,
     "EnvironmentSnapshot": _environment,
     "ArtifactManifest": _artifact,
+    "LineageEdge": _relation,
+    "ProvenanceRecord": _provenance,
 }

@@ -98,6 +98,7 @@ class Names:
         self._scopes: dict[tuple[int, int], Scope] = {}
         self._keys: dict[tuple[int, int], Key] = {}
         self._groups: dict[tuple[int, int], npt.NDArray[np.uint32]] = {}
+        self._ranks: dict[int, int | None] = {}
 
     def session(self, session_id: bytes) -> Session | None:
         found = self._sessions.get(session_id)
@@ -108,6 +109,13 @@ class Names:
             if row is not None:
                 found = self._sessions[session_id] = Session(row[0], session_id, row[1], row[2])
         return found
+
+    def rank(self, session: int) -> int | None:
+        """Return the rank of a session's process, by the session's row."""
+        if session not in self._ranks:
+            row = self._connection.execute("SELECT rank FROM sessions WHERE id = ?", (session,)).fetchone()
+            self._ranks[session] = row[0] if row else None
+        return self._ranks[session]
 
     def scope(self, session: int, scope_id: int) -> Scope | None:
         found = self._scopes.get((session, scope_id))
@@ -154,10 +162,11 @@ class Names:
     def forget_session(self, session_id: bytes) -> None:
         """Look a session up again: what it is was just told."""
         self._sessions.pop(session_id, None)
+        self._ranks.clear()
 
     def forget(self) -> None:
         """Drop everything remembered: what was written was rolled back."""
-        for remembered in (self._sessions, self._scopes, self._keys, self._groups):
+        for remembered in (self._sessions, self._scopes, self._keys, self._groups, self._ranks):
             remembered.clear()
 
 

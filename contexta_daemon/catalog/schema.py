@@ -6,7 +6,7 @@ of STATES; a run or scope is open while any opening is open, else it is as its w
 
 from __future__ import annotations
 
-VERSION = 1
+VERSION = 2
 
 STATES = ("open", "completed", "cancelled", "failed")  # in the order of what outweighs what when settled
 OPEN, COMPLETED, CANCELLED, FAILED = range(4)
@@ -87,12 +87,14 @@ CREATE TABLE session_groups (
   session INTEGER NOT NULL, group_id INTEGER NOT NULL, key_ids BLOB NOT NULL, PRIMARY KEY (session, group_id)
 ) WITHOUT ROWID;
 
--- what is known of every series without reading it; last: the newest point in the session's order
-CREATE TABLE series (
-  session INTEGER NOT NULL, scope_id INTEGER NOT NULL, key_id INTEGER NOT NULL, points INTEGER NOT NULL,
-  last_value REAL, last_step INTEGER NOT NULL, last_ns INTEGER NOT NULL, non_finite INTEGER NOT NULL,
-  first_non_finite_step INTEGER, PRIMARY KEY (session, scope_id, key_id)
+-- a metric of a stage ('': of the run itself) on a rank (-1: none) in numbers, see tally.py; NaN is kept as NULL
+CREATE TABLE summaries (
+  run INTEGER NOT NULL, stage_ref TEXT NOT NULL, key TEXT NOT NULL, rank INTEGER NOT NULL, unit TEXT NOT NULL,
+  points INTEGER NOT NULL, finite INTEGER NOT NULL, first_value REAL, first_ns INTEGER NOT NULL, last_value REAL,
+  last_step INTEGER NOT NULL, last_ns INTEGER NOT NULL, least REAL, greatest REAL, mean REAL, squares REAL,
+  odd_step INTEGER, odd_ns INTEGER, PRIMARY KEY (run, stage_ref, key, rank)
 ) WITHOUT ROWID;
+CREATE INDEX summaries_of_key ON summaries (key, run);
 
 -- where records lie in the log; scopes and keys are id ranges, see ranges.py
 CREATE TABLE batches (
@@ -121,6 +123,18 @@ CREATE TABLE environments (
   python_version TEXT NOT NULL, platform TEXT NOT NULL, packages_json TEXT NOT NULL,
   environment_variables_json TEXT NOT NULL, command_json TEXT NOT NULL, host TEXT NOT NULL, git_json TEXT NOT NULL,
   details_json TEXT NOT NULL, PRIMARY KEY (run, ref, session)
+) WITHOUT ROWID;
+
+-- relations and what supports them, put through the stores
+CREATE TABLE relations (
+  ref TEXT PRIMARY KEY, type TEXT NOT NULL, source_ref TEXT NOT NULL, target_ref TEXT NOT NULL,
+  recorded_at TEXT NOT NULL, origin TEXT NOT NULL, confidence TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX relations_from ON relations (source_ref);
+CREATE INDEX relations_to ON relations (target_ref);
+CREATE TABLE provenance (
+  ref TEXT PRIMARY KEY, relation_ref TEXT NOT NULL, assertion_mode TEXT NOT NULL, asserted_at TEXT NOT NULL,
+  formation_context_ref TEXT NOT NULL, policy_ref TEXT NOT NULL, evidence_bundle_ref TEXT NOT NULL
 ) WITHOUT ROWID;
 
 CREATE TABLE dropped (

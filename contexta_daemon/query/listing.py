@@ -241,16 +241,11 @@ def _run_conditions(request: query_pb2.ListRunsRequest) -> tuple[list[str], list
     return where, values
 
 
-# The newest point of a metric in a run, whichever of its sessions and scopes captured it.
+# The newest point of a metric in a run, whichever of its workers captured it. NaN is NULL: no condition holds for it.
 _METRIC_CONDITION = """(
-  SELECT p.last_value FROM run_sessions j
-  JOIN session_keys k ON k.session = j.session AND k.key = ?
-  JOIN series p ON p.session = k.session AND p.key_id = k.key_id
-  JOIN session_scopes o ON o.session = p.session AND o.scope_id = p.scope_id AND o.run = r.id
-  LEFT JOIN scopes s ON s.id = o.target AND o.kind IN (2, 3, 4, 5)
-  LEFT JOIN scopes t ON t.run = r.id AND t.ref = s.stage_ref
-  WHERE j.run = r.id AND (? = '' OR t.name = ?)
-  ORDER BY p.last_ns DESC LIMIT 1) {operator} ?"""
+  SELECT m.last_value FROM summaries m LEFT JOIN scopes t ON t.run = m.run AND t.ref = m.stage_ref
+  WHERE m.run = r.id AND m.key = ? AND (? = '' OR t.name = ?)
+  ORDER BY m.last_ns DESC LIMIT 1) {operator} ?"""
 
 
 def _tags(text: str) -> dict[str, Any]:

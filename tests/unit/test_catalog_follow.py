@@ -53,10 +53,11 @@ def small_log():
     return log
 
 
-def test_series_are_counted_and_their_newest_value_kept(catalog):
+def test_series_are_kept_in_numbers_and_their_newest_value_with_them(catalog):
     followed(catalog, small_log())
-    assert select(catalog, "SELECT key_id, points, last_value, last_step, non_finite, first_non_finite_step "
-                  "FROM series ORDER BY key_id") == [(1, 5, 5.0, 5, 1, 2), (2, 2, float("inf"), 5, 1, 5)]
+    found = select(catalog, "SELECT key, points, finite, last_value, last_step, odd_step, least, greatest "
+                   "FROM summaries ORDER BY key")
+    assert found == [("acc", 2, 1, float("inf"), 5, 5, 0.5, 0.5), ("loss", 5, 4, 3.0, 3, 2, 1.0, 5.0)]
     assert select(catalog, "SELECT metric_count FROM runs") == [(7,)]
 
 

@@ -1,0 +1,78 @@
+"""Summaries, merged batch by batch, are those of all points at once."""
+
+import math
+import tempfile
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from logged import NS, FakeLog, columns, entry, key_defined, rows, run_opened, scope_opened, session_opened
+
+from contexta.v1 import capture_pb2 as pb
+from contexta_daemon.catalog import Catalog
+
+VALUES = st.one_of(
+    st.floats(-1e6, 1e6), st.sampled_from([math.nan, math.inf, -math.inf, 0.0, -0.0, 5e-324, 1e300, -1e300])
+)
+BATCHES = st.lists(
+    st.one_of(
+        st.tuples(st.just("single"), st.sampled_from([1, 2]), st.lists(VALUES, min_size=1, max_size=20)),
+        st.tuples(st.just("rows"), st.just(0), st.lists(st.tuples(VALUES, VALUES), min_size=1, max_size=10)),
+    ),
+    min_size=1,
+    max_size=8,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(BATCHES, st.integers(1, 3))
+def test_summaries_are_those_of_all_points(batches, per_follow):
+    log = FakeLog()
+    log.add(
+        1, session_opened(), run_opened(), scope_opened(2, 1, "stage", "stage:p.r.train"), key_defined(1, "a"),
+        key_defined(2, "b"), entry(group_defined=pb.GroupDefined(group_id=1, key_id=[1, 2])),
+    )  # fmt: skip
+    points = {"a": [], "b": []}
+    clock = NS
+    for kind, key, values in batches:
+        times = clock + np.arange(len(values)) * 1000
+        clock = int(times[-1]) + 1000
+        if kind == "single":
+            log.add(1, columns=[columns(values, series=(2, key), time_ns=times)])
+            points["ab"[key - 1]] += values
+        else:
+            log.add(1, rows=[rows(np.array(values).T, group=1, scope=2, time_ns=times)])
+            points["a"] += [each[0] for each in values]
+            points["b"] += [each[1] for each in values]
+    with tempfile.TemporaryDirectory() as folder, closing(Catalog(Path(folder) / "c.sqlite3")) as catalog:
+        for start in range(0, len(log.batches), per_follow):
+            part = log.batches[start : start + per_follow]
+            catalog.follow(part, part[-1].end)
+        with closing(catalog.connect()) as connection:
+            found = {
+                row[0]: row[1:]
+                for row in connection.execute(
+                    "SELECT key, points, finite, first_value, last_value, least, greatest, mean, squares FROM summaries"
+                )
+            }
+    assert set(found) == {key for key, values in points.items() if values}
+    for key, (count, finite_count, first, last, least, greatest, mean, squares) in found.items():
+        values = np.array(points[key])
+        finite = values[np.isfinite(values)]
+        assert (count, finite_count) == (len(values), len(finite))
+        assert same(first, values[0]) and same(last, values[-1])
+        if len(finite):
+            assert (least, greatest) == (finite.min(), finite.max())
+            scale = float(np.abs(finite).max()) or 1.0
+            assert math.isclose(mean / scale, float((finite / scale).mean()), abs_tol=1e-9)
+            if scale < 1e100:
+                assert math.isclose(squares / scale**2, float(((finite - finite.mean()) ** 2).sum()) / scale**2,
+                                    rel_tol=1e-6, abs_tol=1e-9)  # fmt: skip
+        else:
+            assert least is None and greatest is None
+
+
+def same(stored, value):
+    return math.isnan(value) if stored is None else stored == value
