@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PROTO = ROOT / "proto"
 GENERATOR = "1.68.1"
-NAMES = ("capture", "query", "status")
+NAMES = ("answers", "capture", "observed", "query", "status", "store")
 FIELD_TABLE = Path("contexta_client/capture/entry_fields.py")
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .findings import (
         AnomalyResult,
         ArtifactChange,
+        ArtifactOrigin,
         Chart,
         ChartLine,
         CompletenessNote,
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
         RunComparison,
         RunSnapshot,
         StageComparison,
+        Straggler,
+        StragglerReport,
         Table,
     )
     from .observed import (
@@ -65,6 +68,7 @@ __all__ = [
     "AlertRule",
     "AnomalyResult",
     "ArtifactChange",
+    "ArtifactOrigin",
     "ArtifactRecord",
     "ArtifactSizeTrend",
     "BatchRecord",
@@ -103,6 +107,8 @@ __all__ = [
     "StageRecord",
     "StepPoint",
     "StepSeries",
+    "Straggler",
+    "StragglerReport",
     "Table",
     "TimeRange",
     "TrendPoint",

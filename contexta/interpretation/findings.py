@@ -163,6 +163,47 @@ class LineageTraversal(Answer):
 
 
 @dataclass(frozen=True, slots=True)
+class ArtifactOrigin(Answer):
+    """Where an artifact came from, and where it went: run and stage are None where they are not known."""
+
+    artifact: ArtifactRecord
+    run: RunRecord | None
+    stage: StageRecord | None
+    deployments: tuple[DeploymentRecord, ...] = ()
+    relations: tuple[RelationRecord, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Straggler(Answer):
+    """A rank that is slower than its peers in a stage, from a step on.
+
+    late_s: behind the median rank at the last common step. step_s and peer_step_s: its median time for a step since
+    then, and that of its peers. metric_key: whose times tell.
+    """
+
+    run_id: str
+    rank: int
+    stage_id: str | None
+    stage_name: str | None
+    host: str
+    since_step: int
+    since_at: str
+    late_s: float
+    step_s: float
+    peer_step_s: float
+    metric_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class StragglerReport(Answer):
+    """The ranks that are slower than their peers, the latest first."""
+
+    run_id: str
+    stragglers: tuple[Straggler, ...]
+    completeness_notes: tuple[CompletenessNote, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class AnomalyResult(Answer):
     """How far a run's metric lies from the same metric of other runs. score: standard deviations from their mean."""
 
@@ -174,6 +215,7 @@ class AnomalyResult(Answer):
     baseline_std: float
     score: float
     is_anomaly: bool
+    baseline_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)

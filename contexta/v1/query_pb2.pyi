@@ -1,25 +1,52 @@
+from contexta.v1 import answers_pb2 as _answers_pb2
+from contexta.v1 import observed_pb2 as _observed_pb2
+from contexta.v1 import observed_pb2 as _observed_pb2_1
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Mapping, Optional as _Optional, Union as _Union
+from contexta.v1.answers_pb2 import EvidenceLink as EvidenceLink
+from contexta.v1.answers_pb2 import CompletenessNote as CompletenessNote
+from contexta.v1.answers_pb2 import Relation as Relation
+from contexta.v1.answers_pb2 import Provenance as Provenance
+from contexta.v1.answers_pb2 import SeriesSummary as SeriesSummary
+from contexta.v1.answers_pb2 import RunSnapshot as RunSnapshot
+from contexta.v1.answers_pb2 import MetricDelta as MetricDelta
+from contexta.v1.answers_pb2 import StageComparison as StageComparison
+from contexta.v1.answers_pb2 import ArtifactChange as ArtifactChange
+from contexta.v1.answers_pb2 import RunComparison as RunComparison
+from contexta.v1.answers_pb2 import MultiRunMetricRow as MultiRunMetricRow
+from contexta.v1.answers_pb2 import MultiRunComparison as MultiRunComparison
+from contexta.v1.answers_pb2 import DiagnosticsIssue as DiagnosticsIssue
+from contexta.v1.answers_pb2 import DiagnosticsResult as DiagnosticsResult
+from contexta.v1.answers_pb2 import LineageTraversal as LineageTraversal
+from contexta.v1.answers_pb2 import ArtifactOrigin as ArtifactOrigin
+from contexta.v1.answers_pb2 import TrendPoint as TrendPoint
+from contexta.v1.answers_pb2 import Trend as Trend
+from contexta.v1.answers_pb2 import MetricAggregate as MetricAggregate
+from contexta.v1.answers_pb2 import Anomaly as Anomaly
+from contexta.v1.answers_pb2 import AlertRule as AlertRule
+from contexta.v1.answers_pb2 import AlertResult as AlertResult
+from contexta.v1.answers_pb2 import AlertReport as AlertReport
+from contexta.v1.answers_pb2 import Straggler as Straggler
+from contexta.v1.answers_pb2 import StragglerReport as StragglerReport
+from contexta.v1.answers_pb2 import ReproducibilityAudit as ReproducibilityAudit
+from contexta.v1.answers_pb2 import EnvironmentDiff as EnvironmentDiff
+from contexta.v1.answers_pb2 import Table as Table
+from contexta.v1.answers_pb2 import ChartLine as ChartLine
+from contexta.v1.answers_pb2 import Chart as Chart
+from contexta.v1.answers_pb2 import ReportSection as ReportSection
+from contexta.v1.answers_pb2 import ReportDocument as ReportDocument
+from contexta.v1.observed_pb2 import Project as Project
+from contexta.v1.observed_pb2 import Run as Run
+from contexta.v1.observed_pb2 import Stage as Stage
+from contexta.v1.observed_pb2 import BatchScope as BatchScope
+from contexta.v1.observed_pb2 import Sample as Sample
+from contexta.v1.observed_pb2 import Deployment as Deployment
+from contexta.v1.observed_pb2 import Artifact as Artifact
+from contexta.v1.observed_pb2 import Worker as Worker
 
 DESCRIPTOR: _descriptor.FileDescriptor
-
-class Project(_message.Message):
-    __slots__ = ("project_ref", "name", "created_at", "description", "tags_json", "run_count")
-    PROJECT_REF_FIELD_NUMBER: _ClassVar[int]
-    NAME_FIELD_NUMBER: _ClassVar[int]
-    CREATED_AT_FIELD_NUMBER: _ClassVar[int]
-    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
-    TAGS_JSON_FIELD_NUMBER: _ClassVar[int]
-    RUN_COUNT_FIELD_NUMBER: _ClassVar[int]
-    project_ref: str
-    name: str
-    created_at: str
-    description: str
-    tags_json: str
-    run_count: int
-    def __init__(self, project_ref: _Optional[str] = ..., name: _Optional[str] = ..., created_at: _Optional[str] = ..., description: _Optional[str] = ..., tags_json: _Optional[str] = ..., run_count: _Optional[int] = ...) -> None: ...
 
 class ListProjectsRequest(_message.Message):
     __slots__ = ()
@@ -28,44 +55,8 @@ class ListProjectsRequest(_message.Message):
 class ListProjectsResponse(_message.Message):
     __slots__ = ("projects",)
     PROJECTS_FIELD_NUMBER: _ClassVar[int]
-    projects: _containers.RepeatedCompositeFieldContainer[Project]
-    def __init__(self, projects: _Optional[_Iterable[_Union[Project, _Mapping]]] = ...) -> None: ...
-
-class Run(_message.Message):
-    __slots__ = ("run_id", "project_name", "name", "status", "started_at", "ended_at", "tags_json", "metadata_json", "attempt", "worker_count", "lost_worker_count", "metric_count", "dataset_ref", "code_revision", "dropped_count", "config_snapshot_json")
-    RUN_ID_FIELD_NUMBER: _ClassVar[int]
-    PROJECT_NAME_FIELD_NUMBER: _ClassVar[int]
-    NAME_FIELD_NUMBER: _ClassVar[int]
-    STATUS_FIELD_NUMBER: _ClassVar[int]
-    STARTED_AT_FIELD_NUMBER: _ClassVar[int]
-    ENDED_AT_FIELD_NUMBER: _ClassVar[int]
-    TAGS_JSON_FIELD_NUMBER: _ClassVar[int]
-    METADATA_JSON_FIELD_NUMBER: _ClassVar[int]
-    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
-    WORKER_COUNT_FIELD_NUMBER: _ClassVar[int]
-    LOST_WORKER_COUNT_FIELD_NUMBER: _ClassVar[int]
-    METRIC_COUNT_FIELD_NUMBER: _ClassVar[int]
-    DATASET_REF_FIELD_NUMBER: _ClassVar[int]
-    CODE_REVISION_FIELD_NUMBER: _ClassVar[int]
-    DROPPED_COUNT_FIELD_NUMBER: _ClassVar[int]
-    CONFIG_SNAPSHOT_JSON_FIELD_NUMBER: _ClassVar[int]
-    run_id: str
-    project_name: str
-    name: str
-    status: str
-    started_at: str
-    ended_at: str
-    tags_json: str
-    metadata_json: str
-    attempt: int
-    worker_count: int
-    lost_worker_count: int
-    metric_count: int
-    dataset_ref: str
-    code_revision: str
-    dropped_count: int
-    config_snapshot_json: str
-    def __init__(self, run_id: _Optional[str] = ..., project_name: _Optional[str] = ..., name: _Optional[str] = ..., status: _Optional[str] = ..., started_at: _Optional[str] = ..., ended_at: _Optional[str] = ..., tags_json: _Optional[str] = ..., metadata_json: _Optional[str] = ..., attempt: _Optional[int] = ..., worker_count: _Optional[int] = ..., lost_worker_count: _Optional[int] = ..., metric_count: _Optional[int] = ..., dataset_ref: _Optional[str] = ..., code_revision: _Optional[str] = ..., dropped_count: _Optional[int] = ..., config_snapshot_json: _Optional[str] = ...) -> None: ...
+    projects: _containers.RepeatedCompositeFieldContainer[_observed_pb2_1.Project]
+    def __init__(self, projects: _Optional[_Iterable[_Union[_observed_pb2_1.Project, _Mapping]]] = ...) -> None: ...
 
 class MetricCondition(_message.Message):
     __slots__ = ("metric_key", "operator", "threshold", "stage_name")
@@ -115,29 +106,9 @@ class ListRunsResponse(_message.Message):
     __slots__ = ("runs", "total")
     RUNS_FIELD_NUMBER: _ClassVar[int]
     TOTAL_FIELD_NUMBER: _ClassVar[int]
-    runs: _containers.RepeatedCompositeFieldContainer[Run]
+    runs: _containers.RepeatedCompositeFieldContainer[_observed_pb2_1.Run]
     total: int
-    def __init__(self, runs: _Optional[_Iterable[_Union[Run, _Mapping]]] = ..., total: _Optional[int] = ...) -> None: ...
-
-class Stage(_message.Message):
-    __slots__ = ("stage_id", "run_id", "name", "status", "order", "started_at", "ended_at", "metadata_json")
-    STAGE_ID_FIELD_NUMBER: _ClassVar[int]
-    RUN_ID_FIELD_NUMBER: _ClassVar[int]
-    NAME_FIELD_NUMBER: _ClassVar[int]
-    STATUS_FIELD_NUMBER: _ClassVar[int]
-    ORDER_FIELD_NUMBER: _ClassVar[int]
-    STARTED_AT_FIELD_NUMBER: _ClassVar[int]
-    ENDED_AT_FIELD_NUMBER: _ClassVar[int]
-    METADATA_JSON_FIELD_NUMBER: _ClassVar[int]
-    stage_id: str
-    run_id: str
-    name: str
-    status: str
-    order: int
-    started_at: str
-    ended_at: str
-    metadata_json: str
-    def __init__(self, stage_id: _Optional[str] = ..., run_id: _Optional[str] = ..., name: _Optional[str] = ..., status: _Optional[str] = ..., order: _Optional[int] = ..., started_at: _Optional[str] = ..., ended_at: _Optional[str] = ..., metadata_json: _Optional[str] = ...) -> None: ...
+    def __init__(self, runs: _Optional[_Iterable[_Union[_observed_pb2_1.Run, _Mapping]]] = ..., total: _Optional[int] = ...) -> None: ...
 
 class ListStagesRequest(_message.Message):
     __slots__ = ("run_id", "attempt")
@@ -150,30 +121,8 @@ class ListStagesRequest(_message.Message):
 class ListStagesResponse(_message.Message):
     __slots__ = ("stages",)
     STAGES_FIELD_NUMBER: _ClassVar[int]
-    stages: _containers.RepeatedCompositeFieldContainer[Stage]
-    def __init__(self, stages: _Optional[_Iterable[_Union[Stage, _Mapping]]] = ...) -> None: ...
-
-class BatchScope(_message.Message):
-    __slots__ = ("batch_id", "run_id", "stage_id", "name", "status", "order", "started_at", "ended_at", "metadata_json")
-    BATCH_ID_FIELD_NUMBER: _ClassVar[int]
-    RUN_ID_FIELD_NUMBER: _ClassVar[int]
-    STAGE_ID_FIELD_NUMBER: _ClassVar[int]
-    NAME_FIELD_NUMBER: _ClassVar[int]
-    STATUS_FIELD_NUMBER: _ClassVar[int]
-    ORDER_FIELD_NUMBER: _ClassVar[int]
-    STARTED_AT_FIELD_NUMBER: _ClassVar[int]
-    ENDED_AT_FIELD_NUMBER: _ClassVar[int]
-    METADATA_JSON_FIELD_NUMBER: _ClassVar[int]
-    batch_id: str
-    run_id: str
-    stage_id: str
-    name: str
-    status: str
-    order: int
-    started_at: str
-    ended_at: str
-    metadata_json: str
-    def __init__(self, batch_id: _Optional[str] = ..., run_id: _Optional[str] = ..., stage_id: _Optional[str] = ..., name: _Optional[str] = ..., status: _Optional[str] = ..., order: _Optional[int] = ..., started_at: _Optional[str] = ..., ended_at: _Optional[str] = ..., metadata_json: _Optional[str] = ...) -> None: ...
+    stages: _containers.RepeatedCompositeFieldContainer[_observed_pb2_1.Stage]
+    def __init__(self, stages: _Optional[_Iterable[_Union[_observed_pb2_1.Stage, _Mapping]]] = ...) -> None: ...
 
 class ListBatchesRequest(_message.Message):
     __slots__ = ("run_id", "stage_id", "attempt")
@@ -188,30 +137,8 @@ class ListBatchesRequest(_message.Message):
 class ListBatchesResponse(_message.Message):
     __slots__ = ("batches",)
     BATCHES_FIELD_NUMBER: _ClassVar[int]
-    batches: _containers.RepeatedCompositeFieldContainer[BatchScope]
-    def __init__(self, batches: _Optional[_Iterable[_Union[BatchScope, _Mapping]]] = ...) -> None: ...
-
-class Sample(_message.Message):
-    __slots__ = ("sample_id", "run_id", "stage_id", "batch_id", "name", "observed_at", "retention_class", "redaction_profile", "metadata_json")
-    SAMPLE_ID_FIELD_NUMBER: _ClassVar[int]
-    RUN_ID_FIELD_NUMBER: _ClassVar[int]
-    STAGE_ID_FIELD_NUMBER: _ClassVar[int]
-    BATCH_ID_FIELD_NUMBER: _ClassVar[int]
-    NAME_FIELD_NUMBER: _ClassVar[int]
-    OBSERVED_AT_FIELD_NUMBER: _ClassVar[int]
-    RETENTION_CLASS_FIELD_NUMBER: _ClassVar[int]
-    REDACTION_PROFILE_FIELD_NUMBER: _ClassVar[int]
-    METADATA_JSON_FIELD_NUMBER: _ClassVar[int]
-    sample_id: str
-    run_id: str
-    stage_id: str
-    batch_id: str
-    name: str
-    observed_at: str
-    retention_class: str
-    redaction_profile: str
-    metadata_json: str
-    def __init__(self, sample_id: _Optional[str] = ..., run_id: _Optional[str] = ..., stage_id: _Optional[str] = ..., batch_id: _Optional[str] = ..., name: _Optional[str] = ..., observed_at: _Optional[str] = ..., retention_class: _Optional[str] = ..., redaction_profile: _Optional[str] = ..., metadata_json: _Optional[str] = ...) -> None: ...
+    batches: _containers.RepeatedCompositeFieldContainer[_observed_pb2_1.BatchScope]
+    def __init__(self, batches: _Optional[_Iterable[_Union[_observed_pb2_1.BatchScope, _Mapping]]] = ...) -> None: ...
 
 class ListSamplesRequest(_message.Message):
     __slots__ = ("run_id", "stage_id", "batch_id", "attempt")
@@ -228,32 +155,8 @@ class ListSamplesRequest(_message.Message):
 class ListSamplesResponse(_message.Message):
     __slots__ = ("samples",)
     SAMPLES_FIELD_NUMBER: _ClassVar[int]
-    samples: _containers.RepeatedCompositeFieldContainer[Sample]
-    def __init__(self, samples: _Optional[_Iterable[_Union[Sample, _Mapping]]] = ...) -> None: ...
-
-class Deployment(_message.Message):
-    __slots__ = ("deployment_id", "project_name", "name", "status", "run_id", "artifact_ref", "started_at", "ended_at", "order", "metadata_json")
-    DEPLOYMENT_ID_FIELD_NUMBER: _ClassVar[int]
-    PROJECT_NAME_FIELD_NUMBER: _ClassVar[int]
-    NAME_FIELD_NUMBER: _ClassVar[int]
-    STATUS_FIELD_NUMBER: _ClassVar[int]
-    RUN_ID_FIELD_NUMBER: _ClassVar[int]
-    ARTIFACT_REF_FIELD_NUMBER: _ClassVar[int]
-    STARTED_AT_FIELD_NUMBER: _ClassVar[int]
-    ENDED_AT_FIELD_NUMBER: _ClassVar[int]
-    ORDER_FIELD_NUMBER: _ClassVar[int]
-    METADATA_JSON_FIELD_NUMBER: _ClassVar[int]
-    deployment_id: str
-    project_name: str
-    name: str
-    status: str
-    run_id: str
-    artifact_ref: str
-    started_at: str
-    ended_at: str
-    order: int
-    metadata_json: str
-    def __init__(self, deployment_id: _Optional[str] = ..., project_name: _Optional[str] = ..., name: _Optional[str] = ..., status: _Optional[str] = ..., run_id: _Optional[str] = ..., artifact_ref: _Optional[str] = ..., started_at: _Optional[str] = ..., ended_at: _Optional[str] = ..., order: _Optional[int] = ..., metadata_json: _Optional[str] = ...) -> None: ...
+    samples: _containers.RepeatedCompositeFieldContainer[_observed_pb2_1.Sample]
+    def __init__(self, samples: _Optional[_Iterable[_Union[_observed_pb2_1.Sample, _Mapping]]] = ...) -> None: ...
 
 class ListDeploymentsRequest(_message.Message):
     __slots__ = ("project_name", "run_id")
@@ -266,44 +169,8 @@ class ListDeploymentsRequest(_message.Message):
 class ListDeploymentsResponse(_message.Message):
     __slots__ = ("deployments",)
     DEPLOYMENTS_FIELD_NUMBER: _ClassVar[int]
-    deployments: _containers.RepeatedCompositeFieldContainer[Deployment]
-    def __init__(self, deployments: _Optional[_Iterable[_Union[Deployment, _Mapping]]] = ...) -> None: ...
-
-class Artifact(_message.Message):
-    __slots__ = ("artifact_ref", "run_id", "stage_id", "batch_id", "sample_id", "operation_id", "deployment_id", "kind", "created_at", "location", "hash_value", "size_bytes", "attributes_json", "binding_status", "problem", "hash_pending")
-    ARTIFACT_REF_FIELD_NUMBER: _ClassVar[int]
-    RUN_ID_FIELD_NUMBER: _ClassVar[int]
-    STAGE_ID_FIELD_NUMBER: _ClassVar[int]
-    BATCH_ID_FIELD_NUMBER: _ClassVar[int]
-    SAMPLE_ID_FIELD_NUMBER: _ClassVar[int]
-    OPERATION_ID_FIELD_NUMBER: _ClassVar[int]
-    DEPLOYMENT_ID_FIELD_NUMBER: _ClassVar[int]
-    KIND_FIELD_NUMBER: _ClassVar[int]
-    CREATED_AT_FIELD_NUMBER: _ClassVar[int]
-    LOCATION_FIELD_NUMBER: _ClassVar[int]
-    HASH_VALUE_FIELD_NUMBER: _ClassVar[int]
-    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
-    ATTRIBUTES_JSON_FIELD_NUMBER: _ClassVar[int]
-    BINDING_STATUS_FIELD_NUMBER: _ClassVar[int]
-    PROBLEM_FIELD_NUMBER: _ClassVar[int]
-    HASH_PENDING_FIELD_NUMBER: _ClassVar[int]
-    artifact_ref: str
-    run_id: str
-    stage_id: str
-    batch_id: str
-    sample_id: str
-    operation_id: str
-    deployment_id: str
-    kind: str
-    created_at: str
-    location: str
-    hash_value: str
-    size_bytes: int
-    attributes_json: str
-    binding_status: str
-    problem: str
-    hash_pending: bool
-    def __init__(self, artifact_ref: _Optional[str] = ..., run_id: _Optional[str] = ..., stage_id: _Optional[str] = ..., batch_id: _Optional[str] = ..., sample_id: _Optional[str] = ..., operation_id: _Optional[str] = ..., deployment_id: _Optional[str] = ..., kind: _Optional[str] = ..., created_at: _Optional[str] = ..., location: _Optional[str] = ..., hash_value: _Optional[str] = ..., size_bytes: _Optional[int] = ..., attributes_json: _Optional[str] = ..., binding_status: _Optional[str] = ..., problem: _Optional[str] = ..., hash_pending: bool = ...) -> None: ...
+    deployments: _containers.RepeatedCompositeFieldContainer[_observed_pb2_1.Deployment]
+    def __init__(self, deployments: _Optional[_Iterable[_Union[_observed_pb2_1.Deployment, _Mapping]]] = ...) -> None: ...
 
 class ListArtifactsRequest(_message.Message):
     __slots__ = ("run_id", "attempt", "artifact_ref")
@@ -318,36 +185,8 @@ class ListArtifactsRequest(_message.Message):
 class ListArtifactsResponse(_message.Message):
     __slots__ = ("artifacts",)
     ARTIFACTS_FIELD_NUMBER: _ClassVar[int]
-    artifacts: _containers.RepeatedCompositeFieldContainer[Artifact]
-    def __init__(self, artifacts: _Optional[_Iterable[_Union[Artifact, _Mapping]]] = ...) -> None: ...
-
-class Worker(_message.Message):
-    __slots__ = ("session_id", "host", "pid", "rank", "local_rank", "world_size", "status", "opened_at", "ended_at", "items", "dropped", "inherited")
-    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
-    HOST_FIELD_NUMBER: _ClassVar[int]
-    PID_FIELD_NUMBER: _ClassVar[int]
-    RANK_FIELD_NUMBER: _ClassVar[int]
-    LOCAL_RANK_FIELD_NUMBER: _ClassVar[int]
-    WORLD_SIZE_FIELD_NUMBER: _ClassVar[int]
-    STATUS_FIELD_NUMBER: _ClassVar[int]
-    OPENED_AT_FIELD_NUMBER: _ClassVar[int]
-    ENDED_AT_FIELD_NUMBER: _ClassVar[int]
-    ITEMS_FIELD_NUMBER: _ClassVar[int]
-    DROPPED_FIELD_NUMBER: _ClassVar[int]
-    INHERITED_FIELD_NUMBER: _ClassVar[int]
-    session_id: str
-    host: str
-    pid: int
-    rank: int
-    local_rank: int
-    world_size: int
-    status: str
-    opened_at: str
-    ended_at: str
-    items: int
-    dropped: int
-    inherited: bool
-    def __init__(self, session_id: _Optional[str] = ..., host: _Optional[str] = ..., pid: _Optional[int] = ..., rank: _Optional[int] = ..., local_rank: _Optional[int] = ..., world_size: _Optional[int] = ..., status: _Optional[str] = ..., opened_at: _Optional[str] = ..., ended_at: _Optional[str] = ..., items: _Optional[int] = ..., dropped: _Optional[int] = ..., inherited: bool = ...) -> None: ...
+    artifacts: _containers.RepeatedCompositeFieldContainer[_observed_pb2_1.Artifact]
+    def __init__(self, artifacts: _Optional[_Iterable[_Union[_observed_pb2_1.Artifact, _Mapping]]] = ...) -> None: ...
 
 class ListWorkersRequest(_message.Message):
     __slots__ = ("run_id", "attempt")
@@ -360,8 +199,8 @@ class ListWorkersRequest(_message.Message):
 class ListWorkersResponse(_message.Message):
     __slots__ = ("workers",)
     WORKERS_FIELD_NUMBER: _ClassVar[int]
-    workers: _containers.RepeatedCompositeFieldContainer[Worker]
-    def __init__(self, workers: _Optional[_Iterable[_Union[Worker, _Mapping]]] = ...) -> None: ...
+    workers: _containers.RepeatedCompositeFieldContainer[_observed_pb2_1.Worker]
+    def __init__(self, workers: _Optional[_Iterable[_Union[_observed_pb2_1.Worker, _Mapping]]] = ...) -> None: ...
 
 class GetEnvironmentRequest(_message.Message):
     __slots__ = ("run_id", "attempt")
@@ -553,3 +392,271 @@ class Record(_message.Message):
     trace_id: str
     schema_version: str
     def __init__(self, record_ref: _Optional[str] = ..., record_type: _Optional[str] = ..., run_id: _Optional[str] = ..., stage_id: _Optional[str] = ..., batch_id: _Optional[str] = ..., sample_id: _Optional[str] = ..., operation_id: _Optional[str] = ..., deployment_id: _Optional[str] = ..., key: _Optional[str] = ..., observed_at: _Optional[str] = ..., time_ns: _Optional[int] = ..., number: _Optional[float] = ..., integer: _Optional[str] = ..., unit: _Optional[str] = ..., step: _Optional[int] = ..., rank: _Optional[int] = ..., message: _Optional[str] = ..., completeness_marker: _Optional[str] = ..., degradation_marker: _Optional[str] = ..., payload_json: _Optional[str] = ..., tags_json: _Optional[str] = ..., producer_ref: _Optional[str] = ..., attempt: _Optional[int] = ..., recorded_at: _Optional[str] = ..., trace_id: _Optional[str] = ..., schema_version: _Optional[str] = ...) -> None: ...
+
+class RunRequest(_message.Message):
+    __slots__ = ("run_id", "attempt")
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    run_id: str
+    attempt: int
+    def __init__(self, run_id: _Optional[str] = ..., attempt: _Optional[int] = ...) -> None: ...
+
+class RunsRequest(_message.Message):
+    __slots__ = ("project_name", "run_ids", "filter")
+    PROJECT_NAME_FIELD_NUMBER: _ClassVar[int]
+    RUN_IDS_FIELD_NUMBER: _ClassVar[int]
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    project_name: str
+    run_ids: _containers.RepeatedScalarFieldContainer[str]
+    filter: ListRunsRequest
+    def __init__(self, project_name: _Optional[str] = ..., run_ids: _Optional[_Iterable[str]] = ..., filter: _Optional[_Union[ListRunsRequest, _Mapping]] = ...) -> None: ...
+
+class ListSeriesRequest(_message.Message):
+    __slots__ = ("run_id", "attempt", "metric_key", "stage_name")
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    METRIC_KEY_FIELD_NUMBER: _ClassVar[int]
+    STAGE_NAME_FIELD_NUMBER: _ClassVar[int]
+    run_id: str
+    attempt: int
+    metric_key: str
+    stage_name: str
+    def __init__(self, run_id: _Optional[str] = ..., attempt: _Optional[int] = ..., metric_key: _Optional[str] = ..., stage_name: _Optional[str] = ...) -> None: ...
+
+class ListSeriesResponse(_message.Message):
+    __slots__ = ("series",)
+    SERIES_FIELD_NUMBER: _ClassVar[int]
+    series: _containers.RepeatedCompositeFieldContainer[_answers_pb2.SeriesSummary]
+    def __init__(self, series: _Optional[_Iterable[_Union[_answers_pb2.SeriesSummary, _Mapping]]] = ...) -> None: ...
+
+class ProvenanceResponse(_message.Message):
+    __slots__ = ("provenance",)
+    PROVENANCE_FIELD_NUMBER: _ClassVar[int]
+    provenance: _containers.RepeatedCompositeFieldContainer[_answers_pb2.Provenance]
+    def __init__(self, provenance: _Optional[_Iterable[_Union[_answers_pb2.Provenance, _Mapping]]] = ...) -> None: ...
+
+class ArtifactOriginRequest(_message.Message):
+    __slots__ = ("artifact_ref",)
+    ARTIFACT_REF_FIELD_NUMBER: _ClassVar[int]
+    artifact_ref: str
+    def __init__(self, artifact_ref: _Optional[str] = ...) -> None: ...
+
+class CompareRunsRequest(_message.Message):
+    __slots__ = ("left_run_id", "right_run_id", "policy", "left_attempt", "right_attempt")
+    LEFT_RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    RIGHT_RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    LEFT_ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    RIGHT_ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    left_run_id: str
+    right_run_id: str
+    policy: str
+    left_attempt: int
+    right_attempt: int
+    def __init__(self, left_run_id: _Optional[str] = ..., right_run_id: _Optional[str] = ..., policy: _Optional[str] = ..., left_attempt: _Optional[int] = ..., right_attempt: _Optional[int] = ...) -> None: ...
+
+class CompareMultipleRunsRequest(_message.Message):
+    __slots__ = ("run_ids", "policy", "lower_is_better")
+    RUN_IDS_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    LOWER_IS_BETTER_FIELD_NUMBER: _ClassVar[int]
+    run_ids: _containers.RepeatedScalarFieldContainer[str]
+    policy: str
+    lower_is_better: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, run_ids: _Optional[_Iterable[str]] = ..., policy: _Optional[str] = ..., lower_is_better: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class SelectBestRunRequest(_message.Message):
+    __slots__ = ("run_ids", "metric_key", "stage_name", "lower_is_better", "policy")
+    RUN_IDS_FIELD_NUMBER: _ClassVar[int]
+    METRIC_KEY_FIELD_NUMBER: _ClassVar[int]
+    STAGE_NAME_FIELD_NUMBER: _ClassVar[int]
+    LOWER_IS_BETTER_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    run_ids: _containers.RepeatedScalarFieldContainer[str]
+    metric_key: str
+    stage_name: str
+    lower_is_better: bool
+    policy: str
+    def __init__(self, run_ids: _Optional[_Iterable[str]] = ..., metric_key: _Optional[str] = ..., stage_name: _Optional[str] = ..., lower_is_better: bool = ..., policy: _Optional[str] = ...) -> None: ...
+
+class SelectBestRunResponse(_message.Message):
+    __slots__ = ("run_id", "value", "stage_name")
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    STAGE_NAME_FIELD_NUMBER: _ClassVar[int]
+    run_id: str
+    value: float
+    stage_name: str
+    def __init__(self, run_id: _Optional[str] = ..., value: _Optional[float] = ..., stage_name: _Optional[str] = ...) -> None: ...
+
+class FindStragglersRequest(_message.Message):
+    __slots__ = ("run_id", "attempt", "metric_key", "threshold")
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    METRIC_KEY_FIELD_NUMBER: _ClassVar[int]
+    THRESHOLD_FIELD_NUMBER: _ClassVar[int]
+    run_id: str
+    attempt: int
+    metric_key: str
+    threshold: float
+    def __init__(self, run_id: _Optional[str] = ..., attempt: _Optional[int] = ..., metric_key: _Optional[str] = ..., threshold: _Optional[float] = ...) -> None: ...
+
+class TraverseLineageRequest(_message.Message):
+    __slots__ = ("subject_ref", "direction", "max_depth")
+    SUBJECT_REF_FIELD_NUMBER: _ClassVar[int]
+    DIRECTION_FIELD_NUMBER: _ClassVar[int]
+    MAX_DEPTH_FIELD_NUMBER: _ClassVar[int]
+    subject_ref: str
+    direction: str
+    max_depth: int
+    def __init__(self, subject_ref: _Optional[str] = ..., direction: _Optional[str] = ..., max_depth: _Optional[int] = ...) -> None: ...
+
+class GetTrendRequest(_message.Message):
+    __slots__ = ("kind", "subject", "runs", "stage_name")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    RUNS_FIELD_NUMBER: _ClassVar[int]
+    STAGE_NAME_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    subject: str
+    runs: RunsRequest
+    stage_name: str
+    def __init__(self, kind: _Optional[str] = ..., subject: _Optional[str] = ..., runs: _Optional[_Union[RunsRequest, _Mapping]] = ..., stage_name: _Optional[str] = ...) -> None: ...
+
+class AggregateRequest(_message.Message):
+    __slots__ = ("metric_key", "runs", "stage_name", "by", "policy")
+    METRIC_KEY_FIELD_NUMBER: _ClassVar[int]
+    RUNS_FIELD_NUMBER: _ClassVar[int]
+    STAGE_NAME_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    metric_key: str
+    runs: RunsRequest
+    stage_name: str
+    by: str
+    policy: str
+    def __init__(self, metric_key: _Optional[str] = ..., runs: _Optional[_Union[RunsRequest, _Mapping]] = ..., stage_name: _Optional[str] = ..., by: _Optional[str] = ..., policy: _Optional[str] = ...) -> None: ...
+
+class AggregateResponse(_message.Message):
+    __slots__ = ("groups",)
+    class Group(_message.Message):
+        __slots__ = ("name", "aggregate")
+        NAME_FIELD_NUMBER: _ClassVar[int]
+        AGGREGATE_FIELD_NUMBER: _ClassVar[int]
+        name: str
+        aggregate: _answers_pb2.MetricAggregate
+        def __init__(self, name: _Optional[str] = ..., aggregate: _Optional[_Union[_answers_pb2.MetricAggregate, _Mapping]] = ...) -> None: ...
+    GROUPS_FIELD_NUMBER: _ClassVar[int]
+    groups: _containers.RepeatedCompositeFieldContainer[AggregateResponse.Group]
+    def __init__(self, groups: _Optional[_Iterable[_Union[AggregateResponse.Group, _Mapping]]] = ...) -> None: ...
+
+class StatusDistribution(_message.Message):
+    __slots__ = ("counts",)
+    class CountsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    COUNTS_FIELD_NUMBER: _ClassVar[int]
+    counts: _containers.ScalarMap[str, int]
+    def __init__(self, counts: _Optional[_Mapping[str, int]] = ...) -> None: ...
+
+class DetectAnomaliesRequest(_message.Message):
+    __slots__ = ("run_id", "metric_key", "stage_name", "baseline", "threshold")
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    METRIC_KEY_FIELD_NUMBER: _ClassVar[int]
+    STAGE_NAME_FIELD_NUMBER: _ClassVar[int]
+    BASELINE_FIELD_NUMBER: _ClassVar[int]
+    THRESHOLD_FIELD_NUMBER: _ClassVar[int]
+    run_id: str
+    metric_key: str
+    stage_name: str
+    baseline: RunsRequest
+    threshold: float
+    def __init__(self, run_id: _Optional[str] = ..., metric_key: _Optional[str] = ..., stage_name: _Optional[str] = ..., baseline: _Optional[_Union[RunsRequest, _Mapping]] = ..., threshold: _Optional[float] = ...) -> None: ...
+
+class DetectAnomaliesResponse(_message.Message):
+    __slots__ = ("results", "completeness_notes")
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    COMPLETENESS_NOTES_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[_answers_pb2.Anomaly]
+    completeness_notes: _containers.RepeatedCompositeFieldContainer[_answers_pb2.CompletenessNote]
+    def __init__(self, results: _Optional[_Iterable[_Union[_answers_pb2.Anomaly, _Mapping]]] = ..., completeness_notes: _Optional[_Iterable[_Union[_answers_pb2.CompletenessNote, _Mapping]]] = ...) -> None: ...
+
+class EvaluateAlertsRequest(_message.Message):
+    __slots__ = ("rules", "runs")
+    RULES_FIELD_NUMBER: _ClassVar[int]
+    RUNS_FIELD_NUMBER: _ClassVar[int]
+    rules: _containers.RepeatedCompositeFieldContainer[_answers_pb2.AlertRule]
+    runs: RunsRequest
+    def __init__(self, rules: _Optional[_Iterable[_Union[_answers_pb2.AlertRule, _Mapping]]] = ..., runs: _Optional[_Union[RunsRequest, _Mapping]] = ...) -> None: ...
+
+class CompareEnvironmentsRequest(_message.Message):
+    __slots__ = ("left_run_id", "right_run_id")
+    LEFT_RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    RIGHT_RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    left_run_id: str
+    right_run_id: str
+    def __init__(self, left_run_id: _Optional[str] = ..., right_run_id: _Optional[str] = ...) -> None: ...
+
+class SearchRequest(_message.Message):
+    __slots__ = ("text", "project_name", "limit")
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    PROJECT_NAME_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    text: str
+    project_name: str
+    limit: int
+    def __init__(self, text: _Optional[str] = ..., project_name: _Optional[str] = ..., limit: _Optional[int] = ...) -> None: ...
+
+class BuildReportRequest(_message.Message):
+    __slots__ = ("kind", "run_ids", "project_name", "trend", "rules")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    RUN_IDS_FIELD_NUMBER: _ClassVar[int]
+    PROJECT_NAME_FIELD_NUMBER: _ClassVar[int]
+    TREND_FIELD_NUMBER: _ClassVar[int]
+    RULES_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    run_ids: _containers.RepeatedScalarFieldContainer[str]
+    project_name: str
+    trend: GetTrendRequest
+    rules: _containers.RepeatedCompositeFieldContainer[_answers_pb2.AlertRule]
+    def __init__(self, kind: _Optional[str] = ..., run_ids: _Optional[_Iterable[str]] = ..., project_name: _Optional[str] = ..., trend: _Optional[_Union[GetTrendRequest, _Mapping]] = ..., rules: _Optional[_Iterable[_Union[_answers_pb2.AlertRule, _Mapping]]] = ...) -> None: ...
+
+class RenderReportRequest(_message.Message):
+    __slots__ = ("report", "format")
+    REPORT_FIELD_NUMBER: _ClassVar[int]
+    FORMAT_FIELD_NUMBER: _ClassVar[int]
+    report: BuildReportRequest
+    format: str
+    def __init__(self, report: _Optional[_Union[BuildReportRequest, _Mapping]] = ..., format: _Optional[str] = ...) -> None: ...
+
+class RenderedReport(_message.Message):
+    __slots__ = ("title", "content", "content_type")
+    TITLE_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_TYPE_FIELD_NUMBER: _ClassVar[int]
+    title: str
+    content: str
+    content_type: str
+    def __init__(self, title: _Optional[str] = ..., content: _Optional[str] = ..., content_type: _Optional[str] = ...) -> None: ...
+
+class SqlRequest(_message.Message):
+    __slots__ = ("text", "max_rows")
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    MAX_ROWS_FIELD_NUMBER: _ClassVar[int]
+    text: str
+    max_rows: int
+    def __init__(self, text: _Optional[str] = ..., max_rows: _Optional[int] = ...) -> None: ...
+
+class SqlPage(_message.Message):
+    __slots__ = ("columns", "types", "rows_json")
+    COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    TYPES_FIELD_NUMBER: _ClassVar[int]
+    ROWS_JSON_FIELD_NUMBER: _ClassVar[int]
+    columns: _containers.RepeatedScalarFieldContainer[str]
+    types: _containers.RepeatedScalarFieldContainer[str]
+    rows_json: str
+    def __init__(self, columns: _Optional[_Iterable[str]] = ..., types: _Optional[_Iterable[str]] = ..., rows_json: _Optional[str] = ...) -> None: ...

@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from contexta.v1 import answers_pb2 as contexta_dot_v1_dot_answers__pb2
 from contexta.v1 import query_pb2 as contexta_dot_v1_dot_query__pb2
 
 GRPC_GENERATED_VERSION = '1.68.1'
@@ -84,6 +85,116 @@ class QueryStub(object):
                 request_serializer=contexta_dot_v1_dot_query__pb2.GetStepSeriesRequest.SerializeToString,
                 response_deserializer=contexta_dot_v1_dot_query__pb2.GetStepSeriesResponse.FromString,
                 _registered_method=True)
+        self.ListSeries = channel.unary_unary(
+                '/contexta.v1.Query/ListSeries',
+                request_serializer=contexta_dot_v1_dot_query__pb2.ListSeriesRequest.SerializeToString,
+                response_deserializer=contexta_dot_v1_dot_query__pb2.ListSeriesResponse.FromString,
+                _registered_method=True)
+        self.GetRunSnapshot = channel.unary_unary(
+                '/contexta.v1.Query/GetRunSnapshot',
+                request_serializer=contexta_dot_v1_dot_query__pb2.RunRequest.SerializeToString,
+                response_deserializer=contexta_dot_v1_dot_answers__pb2.RunSnapshot.FromString,
+                _registered_method=True)
+        self.GetProvenance = channel.unary_unary(
+                '/contexta.v1.Query/GetProvenance',
+                request_serializer=contexta_dot_v1_dot_query__pb2.RunRequest.SerializeToString,
+                response_deserializer=contexta_dot_v1_dot_query__pb2.ProvenanceResponse.FromString,
+                _registered_method=True)
+        self.GetArtifactOrigin = channel.unary_unary(
+                '/contexta.v1.Query/GetArtifactOrigin',
+                request_serializer=contexta_dot_v1_dot_query__pb2.ArtifactOriginRequest.SerializeToString,
+                response_deserializer=contexta_dot_v1_dot_answers__pb2.ArtifactOrigin.FromString,
+                _registered_method=True)
+        self.CompareRuns = channel.unary_unary(
+                '/contexta.v1.Query/CompareRuns',
+                request_serializer=contexta_dot_v1_dot_query__pb2.CompareRunsRequest.SerializeToString,
+                response_deserializer=contexta_dot_v1_dot_answers__pb2.RunComparison.FromString,
+                _registered_method=True)
+        self.CompareMultipleRuns = channel.unary_unary(
+                '/contexta.v1.Query/CompareMultipleRuns',
+                request_serializer=contexta_dot_v1_dot_query__pb2.CompareMultipleRunsRequest.SerializeToString,
+                response_deserializer=contexta_dot_v1_dot_answers__pb2.MultiRunComparison.FromString,
+                _registered_method=True)
+        self.SelectBestRun = channel.unary_unary(
+                '/contexta.v1.Query/SelectBestRun',
+                request_serializer=contexta_dot_v1_dot_query__pb2.SelectBestRunRequest.SerializeToString,
+                response_deserializer=contexta_dot_v1_dot_query__pb2.SelectBestRunResponse.FromString,
+                _registered_method=True)
+        self.DiagnoseRun = channel.unary_unary(
+                '/contexta.v1.Query/DiagnoseRun',
+                request_serializer=contexta_dot_v1_dot_query__pb2.RunRequest.SerializeToString,
+                response_deserializer=contexta_dot_v1_dot_answers__pb2.DiagnosticsResult.FromString,
+                _registered_method=True)
+        self.FindStragglers = channel.unary_unary(
+                '/contexta.v1.Query/FindStragglers',
+                request_serializer=contexta_dot_v1_dot_query__pb2.FindStragglersRequest.SerializeToString,
+                response_deserializer=contexta_dot_v1_dot_answers__pb2.StragglerReport.FromString,
+                _registered_method=True)
+        self.TraverseLineage = channel.unary_unary(
+                '/contexta.v1.Query/TraverseLineage',
+                request_serializer=contexta_dot_v1_dot_query__pb2.TraverseLineageRequest.SerializeToString,
+                response_deserializer=contexta_dot_v1_dot_answers__pb2.LineageTraversal.FromString,
+                _registered_method=True)
+        self.GetTrend = channel.unary_unary(
+                '/contexta.v1.Query/GetTrend',
+                request_serializer=contexta_dot_v1_dot_query__pb2.GetTrendRequest.SerializeToString,
+                response_deserializer=contexta_dot_v1_dot_answers__pb2.Trend.FromString,
+                _registered_method=True)
+        self.Aggregate = channel.unary_unary(
+                '/contexta.v1.Query/Aggregate',
+                request_serializer=contexta_dot_v1_dot_query__pb2.AggregateRequest.SerializeToString,
+                response_deserializer=contexta_dot_v1_dot_query__pb2.AggregateResponse.FromString,
+                _registered_method=True)
+        self.GetStatusDistribution = channel.unary_unary(
+                '/contexta.v1.Query/GetStatusDistribution',
+                request_serializer=contexta_dot_v1_dot_query__pb2.RunsRequest.SerializeToString,
+                response_deserializer=contexta_dot_v1_dot_query__pb2.StatusDistribution.FromString,
+                _registered_method=True)
+        self.DetectAnomalies = channel.unary_unary(
+                '/contexta.v1.Query/DetectAnomalies',
+                request_serializer=contexta_dot_v1_dot_query__pb2.DetectAnomaliesRequest.SerializeToString,
+                response_deserializer=contexta_dot_v1_dot_query__pb2.DetectAnomaliesResponse.FromString,
+                _registered_method=True)
+        self.EvaluateAlerts = channel.unary_unary(
+                '/contexta.v1.Query/EvaluateAlerts',
+                request_serializer=contexta_dot_v1_dot_query__pb2.EvaluateAlertsRequest.SerializeToString,
+                response_deserializer=contexta_dot_v1_dot_answers__pb2.AlertReport.FromString,
+                _registered_method=True)
+        self.AuditReproducibility = channel.unary_unary(
+                '/contexta.v1.Query/AuditReproducibility',
+                request_serializer=contexta_dot_v1_dot_query__pb2.RunRequest.SerializeToString,
+                response_deserializer=contexta_dot_v1_dot_answers__pb2.ReproducibilityAudit.FromString,
+                _registered_method=True)
+        self.CompareEnvironments = channel.unary_unary(
+                '/contexta.v1.Query/CompareEnvironments',
+                request_serializer=contexta_dot_v1_dot_query__pb2.CompareEnvironmentsRequest.SerializeToString,
+                response_deserializer=contexta_dot_v1_dot_answers__pb2.EnvironmentDiff.FromString,
+                _registered_method=True)
+        self.SearchRuns = channel.unary_unary(
+                '/contexta.v1.Query/SearchRuns',
+                request_serializer=contexta_dot_v1_dot_query__pb2.SearchRequest.SerializeToString,
+                response_deserializer=contexta_dot_v1_dot_query__pb2.ListRunsResponse.FromString,
+                _registered_method=True)
+        self.SearchArtifacts = channel.unary_unary(
+                '/contexta.v1.Query/SearchArtifacts',
+                request_serializer=contexta_dot_v1_dot_query__pb2.SearchRequest.SerializeToString,
+                response_deserializer=contexta_dot_v1_dot_query__pb2.ListArtifactsResponse.FromString,
+                _registered_method=True)
+        self.BuildReport = channel.unary_unary(
+                '/contexta.v1.Query/BuildReport',
+                request_serializer=contexta_dot_v1_dot_query__pb2.BuildReportRequest.SerializeToString,
+                response_deserializer=contexta_dot_v1_dot_answers__pb2.ReportDocument.FromString,
+                _registered_method=True)
+        self.RenderReport = channel.unary_unary(
+                '/contexta.v1.Query/RenderReport',
+                request_serializer=contexta_dot_v1_dot_query__pb2.RenderReportRequest.SerializeToString,
+                response_deserializer=contexta_dot_v1_dot_query__pb2.RenderedReport.FromString,
+                _registered_method=True)
+        self.Sql = channel.unary_stream(
+                '/contexta.v1.Query/Sql',
+                request_serializer=contexta_dot_v1_dot_query__pb2.SqlRequest.SerializeToString,
+                response_deserializer=contexta_dot_v1_dot_query__pb2.SqlPage.FromString,
+                _registered_method=True)
         self.ScanRecords = channel.unary_stream(
                 '/contexta.v1.Query/ScanRecords',
                 request_serializer=contexta_dot_v1_dot_query__pb2.ScanRecordsRequest.SerializeToString,
@@ -159,6 +270,141 @@ class QueryServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListSeries(self, request, context):
+        """Every metric of a run by stage and rank in numbers; no point is read.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetRunSnapshot(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetProvenance(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetArtifactOrigin(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CompareRuns(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CompareMultipleRuns(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SelectBestRun(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DiagnoseRun(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FindStragglers(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TraverseLineage(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetTrend(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Aggregate(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetStatusDistribution(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DetectAnomalies(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EvaluateAlerts(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AuditReproducibility(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CompareEnvironments(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SearchRuns(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SearchArtifacts(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BuildReport(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RenderReport(self, request, context):
+        """The same, as a file's content.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Sql(self, request, context):
+        """One read-only SELECT over the views that docs/sql.md describes; rows come in pages.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ScanRecords(self, request, context):
         """Every record that matches, oldest first, in pages.
         """
@@ -225,6 +471,116 @@ def add_QueryServicer_to_server(servicer, server):
                     servicer.GetStepSeries,
                     request_deserializer=contexta_dot_v1_dot_query__pb2.GetStepSeriesRequest.FromString,
                     response_serializer=contexta_dot_v1_dot_query__pb2.GetStepSeriesResponse.SerializeToString,
+            ),
+            'ListSeries': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSeries,
+                    request_deserializer=contexta_dot_v1_dot_query__pb2.ListSeriesRequest.FromString,
+                    response_serializer=contexta_dot_v1_dot_query__pb2.ListSeriesResponse.SerializeToString,
+            ),
+            'GetRunSnapshot': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRunSnapshot,
+                    request_deserializer=contexta_dot_v1_dot_query__pb2.RunRequest.FromString,
+                    response_serializer=contexta_dot_v1_dot_answers__pb2.RunSnapshot.SerializeToString,
+            ),
+            'GetProvenance': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetProvenance,
+                    request_deserializer=contexta_dot_v1_dot_query__pb2.RunRequest.FromString,
+                    response_serializer=contexta_dot_v1_dot_query__pb2.ProvenanceResponse.SerializeToString,
+            ),
+            'GetArtifactOrigin': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetArtifactOrigin,
+                    request_deserializer=contexta_dot_v1_dot_query__pb2.ArtifactOriginRequest.FromString,
+                    response_serializer=contexta_dot_v1_dot_answers__pb2.ArtifactOrigin.SerializeToString,
+            ),
+            'CompareRuns': grpc.unary_unary_rpc_method_handler(
+                    servicer.CompareRuns,
+                    request_deserializer=contexta_dot_v1_dot_query__pb2.CompareRunsRequest.FromString,
+                    response_serializer=contexta_dot_v1_dot_answers__pb2.RunComparison.SerializeToString,
+            ),
+            'CompareMultipleRuns': grpc.unary_unary_rpc_method_handler(
+                    servicer.CompareMultipleRuns,
+                    request_deserializer=contexta_dot_v1_dot_query__pb2.CompareMultipleRunsRequest.FromString,
+                    response_serializer=contexta_dot_v1_dot_answers__pb2.MultiRunComparison.SerializeToString,
+            ),
+            'SelectBestRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.SelectBestRun,
+                    request_deserializer=contexta_dot_v1_dot_query__pb2.SelectBestRunRequest.FromString,
+                    response_serializer=contexta_dot_v1_dot_query__pb2.SelectBestRunResponse.SerializeToString,
+            ),
+            'DiagnoseRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.DiagnoseRun,
+                    request_deserializer=contexta_dot_v1_dot_query__pb2.RunRequest.FromString,
+                    response_serializer=contexta_dot_v1_dot_answers__pb2.DiagnosticsResult.SerializeToString,
+            ),
+            'FindStragglers': grpc.unary_unary_rpc_method_handler(
+                    servicer.FindStragglers,
+                    request_deserializer=contexta_dot_v1_dot_query__pb2.FindStragglersRequest.FromString,
+                    response_serializer=contexta_dot_v1_dot_answers__pb2.StragglerReport.SerializeToString,
+            ),
+            'TraverseLineage': grpc.unary_unary_rpc_method_handler(
+                    servicer.TraverseLineage,
+                    request_deserializer=contexta_dot_v1_dot_query__pb2.TraverseLineageRequest.FromString,
+                    response_serializer=contexta_dot_v1_dot_answers__pb2.LineageTraversal.SerializeToString,
+            ),
+            'GetTrend': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetTrend,
+                    request_deserializer=contexta_dot_v1_dot_query__pb2.GetTrendRequest.FromString,
+                    response_serializer=contexta_dot_v1_dot_answers__pb2.Trend.SerializeToString,
+            ),
+            'Aggregate': grpc.unary_unary_rpc_method_handler(
+                    servicer.Aggregate,
+                    request_deserializer=contexta_dot_v1_dot_query__pb2.AggregateRequest.FromString,
+                    response_serializer=contexta_dot_v1_dot_query__pb2.AggregateResponse.SerializeToString,
+            ),
+            'GetStatusDistribution': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetStatusDistribution,
+                    request_deserializer=contexta_dot_v1_dot_query__pb2.RunsRequest.FromString,
+                    response_serializer=contexta_dot_v1_dot_query__pb2.StatusDistribution.SerializeToString,
+            ),
+            'DetectAnomalies': grpc.unary_unary_rpc_method_handler(
+                    servicer.DetectAnomalies,
+                    request_deserializer=contexta_dot_v1_dot_query__pb2.DetectAnomaliesRequest.FromString,
+                    response_serializer=contexta_dot_v1_dot_query__pb2.DetectAnomaliesResponse.SerializeToString,
+            ),
+            'EvaluateAlerts': grpc.unary_unary_rpc_method_handler(
+                    servicer.EvaluateAlerts,
+                    request_deserializer=contexta_dot_v1_dot_query__pb2.EvaluateAlertsRequest.FromString,
+                    response_serializer=contexta_dot_v1_dot_answers__pb2.AlertReport.SerializeToString,
+            ),
+            'AuditReproducibility': grpc.unary_unary_rpc_method_handler(
+                    servicer.AuditReproducibility,
+                    request_deserializer=contexta_dot_v1_dot_query__pb2.RunRequest.FromString,
+                    response_serializer=contexta_dot_v1_dot_answers__pb2.ReproducibilityAudit.SerializeToString,
+            ),
+            'CompareEnvironments': grpc.unary_unary_rpc_method_handler(
+                    servicer.CompareEnvironments,
+                    request_deserializer=contexta_dot_v1_dot_query__pb2.CompareEnvironmentsRequest.FromString,
+                    response_serializer=contexta_dot_v1_dot_answers__pb2.EnvironmentDiff.SerializeToString,
+            ),
+            'SearchRuns': grpc.unary_unary_rpc_method_handler(
+                    servicer.SearchRuns,
+                    request_deserializer=contexta_dot_v1_dot_query__pb2.SearchRequest.FromString,
+                    response_serializer=contexta_dot_v1_dot_query__pb2.ListRunsResponse.SerializeToString,
+            ),
+            'SearchArtifacts': grpc.unary_unary_rpc_method_handler(
+                    servicer.SearchArtifacts,
+                    request_deserializer=contexta_dot_v1_dot_query__pb2.SearchRequest.FromString,
+                    response_serializer=contexta_dot_v1_dot_query__pb2.ListArtifactsResponse.SerializeToString,
+            ),
+            'BuildReport': grpc.unary_unary_rpc_method_handler(
+                    servicer.BuildReport,
+                    request_deserializer=contexta_dot_v1_dot_query__pb2.BuildReportRequest.FromString,
+                    response_serializer=contexta_dot_v1_dot_answers__pb2.ReportDocument.SerializeToString,
+            ),
+            'RenderReport': grpc.unary_unary_rpc_method_handler(
+                    servicer.RenderReport,
+                    request_deserializer=contexta_dot_v1_dot_query__pb2.RenderReportRequest.FromString,
+                    response_serializer=contexta_dot_v1_dot_query__pb2.RenderedReport.SerializeToString,
+            ),
+            'Sql': grpc.unary_stream_rpc_method_handler(
+                    servicer.Sql,
+                    request_deserializer=contexta_dot_v1_dot_query__pb2.SqlRequest.FromString,
+                    response_serializer=contexta_dot_v1_dot_query__pb2.SqlPage.SerializeToString,
             ),
             'ScanRecords': grpc.unary_stream_rpc_method_handler(
                     servicer.ScanRecords,
@@ -507,6 +863,600 @@ class Query(object):
             '/contexta.v1.Query/GetStepSeries',
             contexta_dot_v1_dot_query__pb2.GetStepSeriesRequest.SerializeToString,
             contexta_dot_v1_dot_query__pb2.GetStepSeriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSeries(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/contexta.v1.Query/ListSeries',
+            contexta_dot_v1_dot_query__pb2.ListSeriesRequest.SerializeToString,
+            contexta_dot_v1_dot_query__pb2.ListSeriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetRunSnapshot(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/contexta.v1.Query/GetRunSnapshot',
+            contexta_dot_v1_dot_query__pb2.RunRequest.SerializeToString,
+            contexta_dot_v1_dot_answers__pb2.RunSnapshot.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetProvenance(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/contexta.v1.Query/GetProvenance',
+            contexta_dot_v1_dot_query__pb2.RunRequest.SerializeToString,
+            contexta_dot_v1_dot_query__pb2.ProvenanceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetArtifactOrigin(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/contexta.v1.Query/GetArtifactOrigin',
+            contexta_dot_v1_dot_query__pb2.ArtifactOriginRequest.SerializeToString,
+            contexta_dot_v1_dot_answers__pb2.ArtifactOrigin.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CompareRuns(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/contexta.v1.Query/CompareRuns',
+            contexta_dot_v1_dot_query__pb2.CompareRunsRequest.SerializeToString,
+            contexta_dot_v1_dot_answers__pb2.RunComparison.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CompareMultipleRuns(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/contexta.v1.Query/CompareMultipleRuns',
+            contexta_dot_v1_dot_query__pb2.CompareMultipleRunsRequest.SerializeToString,
+            contexta_dot_v1_dot_answers__pb2.MultiRunComparison.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SelectBestRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/contexta.v1.Query/SelectBestRun',
+            contexta_dot_v1_dot_query__pb2.SelectBestRunRequest.SerializeToString,
+            contexta_dot_v1_dot_query__pb2.SelectBestRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DiagnoseRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/contexta.v1.Query/DiagnoseRun',
+            contexta_dot_v1_dot_query__pb2.RunRequest.SerializeToString,
+            contexta_dot_v1_dot_answers__pb2.DiagnosticsResult.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FindStragglers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/contexta.v1.Query/FindStragglers',
+            contexta_dot_v1_dot_query__pb2.FindStragglersRequest.SerializeToString,
+            contexta_dot_v1_dot_answers__pb2.StragglerReport.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TraverseLineage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/contexta.v1.Query/TraverseLineage',
+            contexta_dot_v1_dot_query__pb2.TraverseLineageRequest.SerializeToString,
+            contexta_dot_v1_dot_answers__pb2.LineageTraversal.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetTrend(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/contexta.v1.Query/GetTrend',
+            contexta_dot_v1_dot_query__pb2.GetTrendRequest.SerializeToString,
+            contexta_dot_v1_dot_answers__pb2.Trend.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Aggregate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/contexta.v1.Query/Aggregate',
+            contexta_dot_v1_dot_query__pb2.AggregateRequest.SerializeToString,
+            contexta_dot_v1_dot_query__pb2.AggregateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetStatusDistribution(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/contexta.v1.Query/GetStatusDistribution',
+            contexta_dot_v1_dot_query__pb2.RunsRequest.SerializeToString,
+            contexta_dot_v1_dot_query__pb2.StatusDistribution.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DetectAnomalies(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/contexta.v1.Query/DetectAnomalies',
+            contexta_dot_v1_dot_query__pb2.DetectAnomaliesRequest.SerializeToString,
+            contexta_dot_v1_dot_query__pb2.DetectAnomaliesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EvaluateAlerts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/contexta.v1.Query/EvaluateAlerts',
+            contexta_dot_v1_dot_query__pb2.EvaluateAlertsRequest.SerializeToString,
+            contexta_dot_v1_dot_answers__pb2.AlertReport.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AuditReproducibility(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/contexta.v1.Query/AuditReproducibility',
+            contexta_dot_v1_dot_query__pb2.RunRequest.SerializeToString,
+            contexta_dot_v1_dot_answers__pb2.ReproducibilityAudit.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CompareEnvironments(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/contexta.v1.Query/CompareEnvironments',
+            contexta_dot_v1_dot_query__pb2.CompareEnvironmentsRequest.SerializeToString,
+            contexta_dot_v1_dot_answers__pb2.EnvironmentDiff.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SearchRuns(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/contexta.v1.Query/SearchRuns',
+            contexta_dot_v1_dot_query__pb2.SearchRequest.SerializeToString,
+            contexta_dot_v1_dot_query__pb2.ListRunsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SearchArtifacts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/contexta.v1.Query/SearchArtifacts',
+            contexta_dot_v1_dot_query__pb2.SearchRequest.SerializeToString,
+            contexta_dot_v1_dot_query__pb2.ListArtifactsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BuildReport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/contexta.v1.Query/BuildReport',
+            contexta_dot_v1_dot_query__pb2.BuildReportRequest.SerializeToString,
+            contexta_dot_v1_dot_answers__pb2.ReportDocument.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RenderReport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/contexta.v1.Query/RenderReport',
+            contexta_dot_v1_dot_query__pb2.RenderReportRequest.SerializeToString,
+            contexta_dot_v1_dot_query__pb2.RenderedReport.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Sql(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/contexta.v1.Query/Sql',
+            contexta_dot_v1_dot_query__pb2.SqlRequest.SerializeToString,
+            contexta_dot_v1_dot_query__pb2.SqlPage.FromString,
             options,
             channel_credentials,
             insecure,

@@ -1,0 +1,143 @@
+"""Answers to messages of contexta.v1 and back, by the names of their fields.
+
+A message's field stands for the dataclass's field of the same name. An empty text or an absent optional field is None
+where the dataclass allows it; a field `<name>_json` holds the JSON of the mapping or list `<name>`. So an answer of one
+shape needs no code of its own on either side.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import types
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, fields
+from functools import cache
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from google.protobuf.message import Message
+
+from ..contract.json_text import dumps
+from .answer import Answer, plain
+
+AnswerT = TypeVar("AnswerT", bound=Answer)
+MessageT = TypeVar("MessageT", bound=Message)
+
+_NUMBERS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+
+
+def to_message(answer: Answer, kind: type[MessageT]) -> MessageT:
+    """Return the message of an answer. Fields that the message lacks are left out."""
+    message = kind()
+    _fill(message, answer)
+    return message
+
+
+def from_message(message: Message, kind: type[AnswerT], **more: Any) -> AnswerT:
+    """Return the answer of a message. more: fields that do not come from it."""
+    values = dict(more)
+    for name, hint in _hints(kind).items():  # type: ignore[arg-type]
+        if name not in values:
+            found = _read(message, name, hint)
+            if found is not MISSING:
+                values[name] = found
+    return kind(**values)
+
+
+def _fill(message: Message, answer: Answer) -> None:
+    for field in message.DESCRIPTOR.fields:
+        name = field.name.removesuffix("_json")
+        value = getattr(answer, name, None)
+        if value is None:
+            continue
+        if field.name.endswith("_json"):
+            if value:
+                setattr(message, field.name, dumps(plain(value)))
+        elif field.message_type is not None and field.message_type.GetOptions().map_entry:
+            getattr(message, field.name).update({key: item for key, item in value.items() if item is not None})
+        elif field.message_type is not None and _is_repeated(field):
+            for item in value:
+                _fill(getattr(message, field.name).add(), item)
+        elif field.message_type is not None:
+            target = getattr(message, field.name)
+            target.SetInParent()
+            _fill(target, value)
+        elif _is_repeated(field):
+            # A gap in an array of numbers travels as NaN.
+            getattr(message, field.name).extend(math.nan if item is None else item for item in value)
+        else:
+            setattr(message, field.name, value)
+
+
+def _read(message: Message, name: str, hint: Any) -> Any:
+    descriptor = message.DESCRIPTOR.fields_by_name
+    kind, optional = _without_none(hint)
+    if f"{name}_json" in descriptor:
+        text = getattr(message, f"{name}_json")
+        if not text:
+            return None if optional else {} if _is_mapping(kind) else ()
+        return _frozen(_parsed(text), kind)
+    field = descriptor.get(name)
+    if field is None:
+        return MISSING
+    value = getattr(message, name)
+    if field.message_type is not None and field.message_type.GetOptions().map_entry:
+        return dict(value)
+    if _is_repeated(field):
+        inner = get_args(kind)[0]
+        if field.message_type is not None:
+            return tuple(from_message(item, inner) for item in value)
+        gaps = _without_none(inner)[1]
+        return tuple(None if gaps and item != item else item for item in value)
+    if field.message_type is not None:
+        return from_message(value, kind) if message.HasField(name) else None
+    if field.has_presence:
+        return value if message.HasField(name) else None
+    return None if optional and value == "" else value
+
+
+def _is_repeated(field: Any) -> bool:
+    known = getattr(field, "is_repeated", None)  # since protobuf 6.31, where asking for the label warns
+    return bool(field.label == field.LABEL_REPEATED) if known is None else bool(known)
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return {"text": text}  # a producer in another language may have put anything
+
+
+def _frozen(value: Any, kind: Any) -> Any:
+    """Return parsed JSON as the type that a field promises: tuples for sequences, floats for texts of numbers."""
+    if _is_mapping(kind):
+        value = value if isinstance(value, dict) else {"value": value}
+        item = (get_args(kind) or (str, Any))[1]
+        return {key: _frozen(each, item) for key, each in value.items()} if item is not Any else value
+    if get_origin(kind) is tuple and isinstance(value, list):
+        inner = get_args(kind)
+        item = inner[0] if inner and inner[-1] is Ellipsis else Any
+        return tuple(_frozen(each, item) for each in value)
+    if float in get_args(kind) and isinstance(value, str):
+        return _NUMBERS.get(value, value)
+    return value
+
+
+def _is_mapping(kind: Any) -> bool:
+    origin = get_origin(kind) or kind
+    return isinstance(origin, type) and issubclass(origin, Mapping) and not issubclass(origin, Sequence)
+
+
+def _without_none(hint: Any) -> tuple[Any, bool]:
+    """Return (the type, whether None is allowed too)."""
+    if get_origin(hint) in (Union, types.UnionType):
+        given = [each for each in get_args(hint) if each is not type(None)]
+        optional = len(given) < len(get_args(hint))
+        return (given[0] if len(given) == 1 else Union[tuple(given)]), optional  # noqa: UP007 - made at run time
+    return hint, False
+
+
+@cache
+def _hints(kind: type[Answer]) -> dict[str, Any]:
+    hints = get_type_hints(kind)
+    return {field.name: hints[field.name] for field in fields(kind)}  # type: ignore[arg-type]
