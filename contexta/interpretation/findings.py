@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 
 from .answer import Answer
 from .observed import (
@@ -293,3 +294,25 @@ class ReportDocument(Answer):
 
     title: str
     sections: tuple[ReportSection, ...]
+
+    def to_markdown(self) -> str:
+        """Return the report as Markdown."""
+        return _rendered("to_markdown", self)
+
+    def to_html(self) -> str:
+        """Return the report as one HTML file, without scripts and without anything from outside."""
+        return _rendered("to_html", self)
+
+    def to_json(self) -> str:
+        """Return the report as one line of strict JSON."""
+        return _rendered("to_json", self)
+
+    def to_csv(self) -> str:
+        """Return the report's tables as CSV."""
+        return _rendered("to_csv", self)
+
+
+def _rendered(form: str, document: ReportDocument) -> str:
+    # Rendering is a layer above this one: it is found by name when it is asked for, never imported from here.
+    text: str = getattr(import_module("contexta.rendering"), form)(document)
+    return text

@@ -1,0 +1,177 @@
+"""The reports on many runs: a project, a metric over runs, what the alert rules said."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from .asking import AlertReport, AlertResult
+from .findings import Chart, ChartLine, ReportDocument, ReportSection
+from .observed import DeploymentRecord, ProjectRecord, RunRecord
+from .report_parts import MAX_CHARTS, MAX_ROWS, SEVERITIES, Row, SectionParts
+from .report_text import counted, escaped, number_text, seconds_between
+from .series import MetricTrend
+
+_SIGNS = {"gt": ">", "lt": "<", "gte": "≥", "lte": "≤", "eq": "=", "ne": "≠"}
+
+
+def project_report(
+    project: ProjectRecord,
+    runs: Sequence[RunRecord],
+    deployments: Sequence[DeploymentRecord],
+    trends: Sequence[MetricTrend] = (),
+) -> ReportDocument:
+    """Return the report of a project. runs: in the order in which they are to be listed."""
+    sections = (
+        _project_summary(project, runs, deployments),
+        _runs(project, runs),
+        _trends(trends),
+        _deployments(deployments),
+    )
+    return ReportDocument(title=f"Project Summary Report: {project.name}", sections=sections)
+
+
+def trend_report(trend: MetricTrend) -> ReportDocument:
+    """Return the report of a metric over runs."""
+    points = trend.points
+    where = f" in project **{escaped(trend.project_name)}**" if trend.project_name else ""
+    summary = SectionParts("Summary")
+    if not points:
+        summary.say(f"No run{where} has a value of **{escaped(trend.metric_key)}**.")
+    else:
+        values = [point.value for point in points]
+        finite = [value for value in values if abs(value) < float("inf")]
+        summary.say(
+            f"**{escaped(trend.metric_key)}**{where} has {counted(len(points), 'value')}, the newest "
+            f"**{number_text(values[-1])}**, of run **{escaped(points[-1].run_name)}**."
+        )
+        summary.properties(
+            (
+                ("metric", trend.metric_key),
+                ("values", len(values)),
+                ("not finite", len(values) - len(finite)),
+                ("oldest", values[0]),
+                ("newest", values[-1]),
+                ("change", values[-1] - values[0]),
+                ("min", min(finite, default=None)),
+                ("max", max(finite, default=None)),
+            )
+        )
+        summary.charts((_trend_chart(trend),))
+    listed = SectionParts("Values", "" if points else "There are none.")
+    rows: list[Row] = [
+        (point.run_name, point.run_id, point.stage_name or "", point.value, point.captured_at) for point in points
+    ]
+    listed.table(("name", "run", "stage", "value", "captured"), rows)
+    return ReportDocument(title=f"Trend Report: {trend.metric_key}", sections=(summary.section(), listed.section()))
+
+
+def alert_report(report: AlertReport) -> ReportDocument:
+    """Return the report of what the alert rules said; the rules that hold come first, the most severe before."""
+    triggered = sorted(report.triggered, key=lambda result: -SEVERITIES[::-1].index(result.rule.severity))
+    quiet = [result for result in report.results if not result.triggered]
+    runs = len({result.run_id for result in report.results})
+    summary = SectionParts(
+        "Summary",
+        f"**{len(triggered)}** of {counted(len(report.results), 'check')} on {counted(runs, 'run')} raised an alert."
+        if report.results
+        else "No rule was checked.",
+    )
+    by_severity = Counter(result.rule.severity for result in triggered)
+    summary.table(("severity", "alerts"), [(name, by_severity[name]) for name in SEVERITIES if by_severity[name]])
+    raised = SectionParts("Alerts", "" if triggered else "No rule raised an alert.")
+    raised.table(_ALERT_COLUMNS, [_alert_row(result) for result in triggered])
+    held = SectionParts("Quiet Rules", "" if quiet else "There are none.")
+    held.table(_ALERT_COLUMNS, [_alert_row(result) for result in quiet])
+    return ReportDocument(title="Alert Report", sections=(summary.section(), raised.section(), held.section()))
+
+
+_ALERT_COLUMNS = ("severity", "rule", "run", "value", "message")
+
+
+def _alert_row(result: AlertResult) -> Row:
+    rule = result.rule
+    condition = f"{rule.metric_key} {_SIGNS.get(rule.operator, rule.operator)} {number_text(rule.threshold)}"
+    if rule.stage_name:
+        condition += f" in {rule.stage_name}"
+    named = f"{rule.name}: {condition}" if rule.name else condition
+    return rule.severity, named, result.run_id, result.value, result.message
+
+
+def _project_summary(
+    project: ProjectRecord, runs: Sequence[RunRecord], deployments: Sequence[DeploymentRecord]
+) -> ReportSection:
+    count = max(project.run_count, len(runs))
+    parts = SectionParts(
+        "Project Summary",
+        f"Project **{escaped(project.name)}** has {counted(count, 'run')} "
+        f"and {counted(len(deployments), 'deployment')}.",
+        escaped(project.description) if project.description else "",
+    )
+    parts.properties(
+        (
+            ("project", project.project_ref),
+            ("created", project.created_at),
+            ("runs", count),
+            ("newest run", max((run.started_at for run in runs), default=None)),
+            ("metric points", sum(run.metric_count for run in runs)),
+            ("records not kept", sum(run.dropped_count for run in runs) or None),
+        )
+    )
+    statuses = Counter(run.status for run in runs)
+    parts.table(("status", "runs"), statuses.most_common(), title="Runs by status")
+    parts.mapping(project.tags, title="Tags")
+    return parts.section()
+
+
+def _runs(project: ProjectRecord, runs: Sequence[RunRecord]) -> ReportSection:
+    parts = SectionParts("Runs", "" if runs else "The project has no runs.")
+    rows: list[Row] = [
+        (
+            run.name, run.run_id, run.status, run.attempt, run.started_at,
+            seconds_between(run.started_at, run.ended_at), run.worker_count or None, run.metric_count,
+        )
+        for run in runs
+    ]  # fmt: skip
+    columns = ("name", "run", "status", "attempt", "started", "duration (s)", "workers", "metric points")
+    parts.table(columns, rows, total=project.run_count)
+    return parts.section()
+
+
+def _trends(trends: Sequence[MetricTrend]) -> ReportSection:
+    told = [trend for trend in trends if trend.points]
+    parts = SectionParts("Trends", "" if told else "There are no metrics to follow over runs.")
+    rows: list[Row] = [
+        (trend.metric_key, len(trend.points), trend.points[0].value, trend.points[-1].value,
+         trend.points[-1].value - trend.points[0].value)
+        for trend in told
+    ]  # fmt: skip
+    parts.table(("metric", "values", "oldest", "newest", "change"), rows)
+    parts.charts(_trend_chart(trend) for trend in told[:MAX_CHARTS])
+    return parts.section()
+
+
+def _trend_chart(trend: MetricTrend) -> Chart:
+    newest = trend.points[-MAX_ROWS:]
+    line = ChartLine(
+        name=trend.metric_key, x=tuple(map(float, range(len(newest)))), y=tuple(point.value for point in newest)
+    )
+    cut = f", newest {len(newest)}" if len(newest) < len(trend.points) else ""
+    return Chart(
+        title=f"{trend.metric_key} over runs{cut}",
+        kind="line",
+        lines=(line,),
+        x_title="run, oldest first",
+        x_labels=tuple(point.run_name for point in newest),
+    )
+
+
+def _deployments(deployments: Sequence[DeploymentRecord]) -> ReportSection:
+    parts = SectionParts("Deployments", "" if deployments else "Nothing was deployed.")
+    rows: list[Row] = [
+        (deployment.name, deployment.status, deployment.run_id, deployment.artifact_ref, deployment.started_at,
+         deployment.ended_at)
+        for deployment in deployments
+    ]  # fmt: skip
+    parts.table(("deployment", "status", "run", "artifact", "started", "ended"), rows)
+    return parts.section()
