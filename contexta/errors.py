@@ -80,6 +80,12 @@ class AmbiguousError(ContextaError, LookupError):
     default_code = "ambiguous"
 
 
+class ConflictError(ContextaError):
+    """Something else is kept under this name or reference already."""
+
+    default_code = "conflict"
+
+
 class DependencyError(ContextaError):
     """A library that an optional part needs is missing; the message names what to install."""
 
@@ -147,6 +153,7 @@ KIND_OF_CODE: dict[str, type[ContextaError]] = {
     "checksum_mismatch": RejectedError,
     "session_closed": RejectedError,
     "batch_too_large": RejectedError,
+    "record_conflict": RejectedError,
 }
 
 

@@ -1,0 +1,1 @@
+"""Stores on a plain folder, without a daemon: `contexta.store.artifacts`."""
