@@ -1,0 +1,6 @@
+"""Metrics as sorted Parquet files, which any engine can read. Drawn in docs/format/columns.md."""
+
+from .columns import Columns as Columns
+from .files import chain_in as chain_in
+from .reading import ColumnPoints as ColumnPoints
+from .reading import read_columns as read_columns

@@ -1,0 +1,227 @@
+"""The folder of Parquet files: their names, which of them count, and how one comes to stand there.
+
+A file's name tells which range of the log it holds, so the folder needs no index: what counts is the *chain*, the files
+that follow each other without a gap from the beginning of the log, and its end is how far the columns are durable.
+A file appears by a rename after it was synced. Merged files take the place of those whose range they hold: these count
+no longer from the rename on, and are then deleted. So a crash between any two steps loses and doubles nothing.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import os
+import re
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from contexta.errors import StorageError
+from contexta_daemon.log import Position
+
+_log = logging.getLogger(__name__)
+
+BEGINNING = Position(0, 0)
+VERSION = 1  # of the columns: files of another version are put away, and made again
+UNFINISHED = ".new"
+SPILL_FOLDER = "sorting"  # where DuckDB sorts what does not fit in memory
+_STATE, _LOCK = "log.json", "lock"
+_LOCK_TIMEOUT_S = 5.0
+_LOCK_RETRY_S = 0.02
+_NAME = re.compile(r"(\d{10})-(\d{12})_(\d{10})-(\d{12})\.parquet", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ColumnFile:
+    """One file: the metrics of the log from `start` up to `end`."""
+
+    start: Position
+    end: Position
+
+    @property
+    def name(self) -> str:
+        return f"{_written(self.start)}_{_written(self.end)}.parquet"
+
+    def within(self, other: ColumnFile) -> bool:
+        return other.start <= self.start and self.end <= other.end
+
+
+def _written(position: Position) -> str:
+    return f"{position.segment:010d}-{position.offset:012d}"
+
+
+def named(name: str) -> ColumnFile | None:
+    """Return the file of a name; None when it is not one of ours."""
+    found = _NAME.fullmatch(name)
+    if found is None:
+        return None
+    numbers = [int(group) for group in found.groups()]
+    file = ColumnFile(Position(*numbers[:2]), Position(*numbers[2:]))
+    return file if file.start < file.end else None
+
+
+def listed(folder: Path) -> list[ColumnFile]:
+    """Return all files of ours in a folder, by their range; none when there is no folder."""
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        return []
+    return sorted(file for name in names if (file := named(name)) is not None)
+
+
+def chain_of(files: Iterable[ColumnFile]) -> list[ColumnFile]:
+    """Return the files that follow each other from the beginning; of two that start together the larger one."""
+    largest: dict[Position, ColumnFile] = {}
+    for file in files:
+        if file.start not in largest or largest[file.start].end < file.end:
+            largest[file.start] = file
+    chain: list[ColumnFile] = []
+    at = BEGINNING
+    while (following := largest.get(at)) is not None:
+        chain.append(following)
+        at = following.end
+    return chain
+
+
+def chain_in(folder: Path) -> list[ColumnFile]:
+    """Return the files of a folder that count."""
+    return chain_of(listed(folder))
+
+
+def end_of(chain: Sequence[ColumnFile]) -> Position:
+    """Return how far a chain reaches."""
+    return chain[-1].end if chain else BEGINNING
+
+
+class ColumnFolder:
+    """The folder, for the one process that changes it and its workers, which inherit the lock."""
+
+    def __init__(self, path: Path, *, lock: int | None = None) -> None:
+        """Without `lock`: make the folder, take the lock, and clear up what a killed process left.
+
+        Raises StorageError when another process holds the lock, OSError when the disk refuses.
+        """
+        self.path = path
+        if lock is not None:
+            self.lock = lock
+            return
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.lock = _locked(path / _LOCK)
+        self._clear_up()
+
+    def close(self) -> None:
+        """Give the lock back, once no worker holds it any more. Idempotent."""
+        if self.lock >= 0:
+            os.close(self.lock)
+            self.lock = -1
+
+    def chain(self) -> list[ColumnFile]:
+        return chain_in(self.path)
+
+    def require_ours(self) -> None:
+        """Raise StorageError when the folder at our path is not the one that we locked: it was deleted, or moved."""
+        try:
+            there, held = (self.path / _LOCK).stat(), os.fstat(self.lock)
+            ours = (there.st_dev, there.st_ino) == (held.st_dev, held.st_ino)
+        except OSError:
+            ours = False
+        if not ours:
+            raise StorageError(f"{self.path} was deleted or moved away; nothing is written there", retryable=True)
+
+    def unfinished(self, file: ColumnFile) -> Path:
+        """Where a file is written before it counts."""
+        return self.path / (file.name + UNFINISHED)
+
+    def finish(self, file: ColumnFile) -> None:
+        """Make an unfinished file count, durably."""
+        self.require_ours()
+        written = self.unfinished(file)
+        _sync(written)
+        os.replace(written, self.path / file.name)
+        _sync(self.path)
+
+    def remove(self, files: Iterable[ColumnFile]) -> None:
+        """Delete files whose range a larger one holds."""
+        for file in files:
+            (self.path / file.name).unlink(missing_ok=True)
+
+    def put_aside(self, file: ColumnFile) -> None:
+        """Take a file that cannot be read out of the chain; what it held is made again from the log."""
+        (self.path / file.name).rename(self.path / (file.name + ".damaged"))
+
+    # --- which log they are of ---
+
+    def log_id(self) -> str:
+        """Return which log the files are of; empty when nothing says so, or they are of another version."""
+        try:
+            state = json.loads((self.path / _STATE).read_bytes())
+            return str(state["log_id"]) if state["version"] == VERSION else ""
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return ""
+
+    def begin_again(self, log_id: str) -> None:
+        """Go to the beginning of a log. Files of another one are kept, out of the way: they may be all that is left."""
+        self.require_ours()
+        self._put_away(listed(self.path))
+        text = json.dumps({"version": VERSION, "log_id": log_id})
+        fresh = self.path / (_STATE + UNFINISHED)
+        fresh.write_text(text)
+        _sync(fresh)
+        os.replace(fresh, self.path / _STATE)
+        _sync(self.path)
+
+    def _put_away(self, files: Sequence[ColumnFile]) -> None:
+        if not files:
+            return
+        number = 1
+        while (old := self.path / f"old-{number}").exists():
+            number += 1
+        old.mkdir(mode=0o700)
+        for file in files:
+            (self.path / file.name).rename(old / file.name)
+        _log.warning("%d column files do not follow from this log; they are kept in %s", len(files), old)
+
+    def _clear_up(self) -> None:
+        """Delete what a killed process left; put away what stands behind a gap: the log is read again from there."""
+        for name in os.listdir(self.path):
+            if name.endswith(UNFINISHED) and (named(name.removesuffix(UNFINISHED)) or name == _STATE + UNFINISHED):
+                (self.path / name).unlink(missing_ok=True)
+        clear_spill(self.path / SPILL_FOLDER)
+        files = listed(self.path)
+        chain = chain_of(files)
+        replaced = [file for file in files if file not in chain and any(file.within(other) for other in chain)]
+        self.remove(replaced)
+        self._put_away([file for file in files if file not in chain and file not in replaced])
+
+
+def clear_spill(folder: Path) -> None:
+    """Delete what DuckDB left where it sorts."""
+    if folder.is_dir():
+        for name in os.listdir(folder):
+            if name.startswith("duckdb_temp"):
+                (folder / name).unlink(missing_ok=True)
+
+
+def _locked(path: Path) -> int:
+    """Take the lock. The worker of a killed daemon holds it until it has seen that its pipe has ended."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    give_up = time.monotonic() + _LOCK_TIMEOUT_S
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return descriptor
+        except BlockingIOError:
+            if time.monotonic() > give_up:
+                os.close(descriptor)
+                raise StorageError(f"another process writes the columns in {path.parent}", retryable=True) from None
+            time.sleep(_LOCK_RETRY_S)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
