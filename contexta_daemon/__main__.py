@@ -13,7 +13,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from .tenancy import AlreadyRunningError, Tenancy
+# Absolute: the processes that think run this file by its path, to have the same main module.
+from contexta_daemon.tenancy import AlreadyRunningError, Tenancy
 
 EXIT_HELD = 3
 
@@ -35,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     if not options.foreground and _detach():
         return 0
     tenancy.note_pid()
-    from .app import run
+    from contexta_daemon.app import run
 
     return run(tenancy, patch, to_terminal=options.foreground)
 

@@ -21,21 +21,32 @@ from grpc_reflection.v1alpha import reflection
 from contexta._version import PROTOCOL_MAX, PROTOCOL_MIN, __version__
 from contexta.config import UnifiedConfig, load_config
 from contexta.errors import ContextaError
-from contexta.v1 import capture_pb2, query_pb2, query_pb2_grpc, status_pb2, status_pb2_grpc
+from contexta.v1 import (
+    capture_pb2,
+    query_pb2,
+    query_pb2_grpc,
+    status_pb2,
+    status_pb2_grpc,
+    store_pb2,
+    store_pb2_grpc,
+)
 
 from .artifacts import Hasher
 from .catalog import Catalog
 from .followers import Runner
 from .ingest.admission import Admission
 from .ingest.internal import InternalSession
+from .ingest.puts import Puts
 from .ingest.writer import Writer
 from .log import Log, LogError
 from .mirror import Mirror
 from .query import SessionsOfCatalog
 from .service.capture import CaptureService, WorkerReports
+from .service.caught_up import CatalogWait
 from .service.errors import Activity, Gatekeeper
 from .service.query import QueryService
 from .service.status import Place, StatusService
+from .service.store import StoreService
 from .tenancy import DaemonRecord, Tenancy
 
 _log = logging.getLogger("contexta.daemon")
@@ -112,6 +123,12 @@ class Daemon:
             catalog_caught_up=self._catalog_caught_up,
             store=workspace.artifacts_path / "objects" / "sha256" if config.artifacts.mode == "copy" else None,
         )
+        self.puts = Puts(
+            self.internal.append_internal,
+            caught_up=self._catalog_caught_up,
+            stored_digests=self.catalog.stored_digests,
+            clock_ns=time.time_ns,
+        )
         self.reports = WorkerReports()
         self.activity = Activity()
         self._stop = anyio.Event()
@@ -132,6 +149,7 @@ class Daemon:
             writing.start_soon(self.writer.run)
             tasks.start_soon(self.runner.run)
             tasks.start_soon(self.hasher.run)
+            tasks.start_soon(self.puts.run)
             tasks.start_soon(self._watch)
             tasks.start_soon(self._signals)
             await server.start()
@@ -169,14 +187,27 @@ class Daemon:
         server = grpc.aio.server(interceptors=[Gatekeeper(self.tenancy.token(), self.activity)], options=options)
         capture = CaptureService(self.log, self.admission, self.reports, self._settle)
         capture.add_to(server)
-        queries = QueryService(self.catalog, self.log, self.runner, stopping=self._stop)
+        queries = QueryService(
+            self.catalog,
+            self.log,
+            self.runner,
+            stopping=self._stop,
+            expected_terminal_stages=self.config.interpretation.expected_terminal_stages,
+        )
         query_pb2_grpc.add_QueryServicer_to_server(queries, server)
+        store = StoreService(self.catalog, self.log, self.puts, CatalogWait(self.log, self.runner))
+        store_pb2_grpc.add_StoreServicer_to_server(store, server)
         status_pb2_grpc.add_StatusServicer_to_server(self._status_service(), server)
         self.health = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self.health, server)
         names = [
             module.DESCRIPTOR.services_by_name[name].full_name
-            for module, name in ((capture_pb2, "Capture"), (query_pb2, "Query"), (status_pb2, "Status"))
+            for module, name in (
+                (capture_pb2, "Capture"),
+                (query_pb2, "Query"),
+                (status_pb2, "Status"),
+                (store_pb2, "Store"),
+            )
         ]
         reflection.enable_server_reflection([*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
         self._service_names = names

@@ -18,7 +18,9 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 from google.protobuf.message import Message
 
 from ..contract.json_text import dumps
+from ..v1 import query_pb2
 from .answer import Answer, plain
+from .observed import ObservationRecord
 
 AnswerT = TypeVar("AnswerT", bound=Answer)
 MessageT = TypeVar("MessageT", bound=Message)
@@ -141,3 +143,35 @@ def _without_none(hint: Any) -> tuple[Any, bool]:
 def _hints(kind: type[Answer]) -> dict[str, Any]:
     hints = get_type_hints(kind)
     return {field.name: hints[field.name] for field in fields(kind)}  # type: ignore[arg-type]
+
+
+def observation(record: query_pb2.Record) -> ObservationRecord:
+    """Return a record as questions return it; a metric's value is exact."""
+    which = record.WhichOneof("value")
+    value = None if which is None else record.number if which == "number" else int(record.integer)
+    return ObservationRecord(
+        record_id=record.record_ref,
+        run_id=record.run_id,
+        stage_id=record.stage_id or None,
+        batch_id=record.batch_id or None,
+        sample_id=record.sample_id or None,
+        record_type=record.record_type,
+        key=record.key,
+        observed_at=record.observed_at,
+        value=value,
+        message=record.message or None,
+        completeness_marker=record.completeness_marker,
+        degradation_marker=record.degradation_marker,
+        payload=json.loads(record.payload_json or "{}"),
+        tags=json.loads(record.tags_json or "{}"),
+        schema_version=record.schema_version,
+        producer_ref=record.producer_ref or None,
+        correlation_id=record.trace_id or None,
+        unit=record.unit or None,
+        step=record.step if record.HasField("step") else None,
+        rank=record.rank if record.HasField("rank") else None,
+        operation_id=record.operation_id or None,
+        deployment_id=record.deployment_id or None,
+        attempt=record.attempt,
+        recorded_at=record.recorded_at or None,
+    )

@@ -44,7 +44,9 @@ class SectionParts:
         self._tables.append(Table(columns=tuple(columns), rows=shown, title=title))
         if there > len(shown):
             of_what = f" of the table {title}" if title else ""
-            self.say(f"The first {len(shown)} of {there} rows{of_what} are shown; {there - len(shown)} more are not.")
+            self.say(
+                f"The first {len(shown)} of {there:,} rows{of_what} are shown; {there - len(shown):,} more are not."
+            )
 
     def properties(self, pairs: Iterable[tuple[str, Cell]], *, title: str = "") -> None:
         """Add a table of properties; those without a value are left out."""

@@ -33,8 +33,8 @@ def number_text(value: float) -> str:
 
 
 def counted(count: int, one: str, many: str = "") -> str:
-    """Return `1 stage`, `3 stages`."""
-    return f"{count} {one if count == 1 else many or one + 's'}"
+    """Return `1 stage`, `1,284 stages`."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
 def value_text(value: Any) -> str:

@@ -37,10 +37,13 @@ class Axis:
         return f"{value:.{min(max(digits, 1), 15)}g}"
 
 
-def axis(values: Iterable[float], *, ticks: int, with_zero: bool = False, whole: bool = False) -> Axis:
+def axis(
+    values: Iterable[float], *, ticks: int, with_zero: bool = False, whole: bool = False, round_ends: bool = False
+) -> Axis:
     """Return an axis for finite values; none at all gives 0 to 1.
 
-    ticks: about how many. with_zero: start bars at 0. whole: ticks only at whole numbers, such as steps.
+    ticks: about how many. with_zero: start bars at 0. whole: ticks only at whole numbers, such as steps. round_ends:
+    end at ticks on both sides.
     """
     there = list(values)
     low, high = (min(there), max(there)) if there else (0.0, 1.0)
@@ -50,6 +53,8 @@ def axis(values: Iterable[float], *, ticks: int, with_zero: bool = False, whole:
     step = _nice((high / 2 - low / 2) / ticks * 2)
     if whole:
         step = max(step, 1.0)
+    if round_ends:
+        low, high = _rounded(low, high, step)
     return Axis(low, high, _ticks(low, high, step), step)
 
 
@@ -61,6 +66,12 @@ def _widened(low: float, high: float, whole: bool) -> tuple[float, float]:
     margin = 1.0 if whole or (low == 0 and high == 0) else max(abs(low) * 0.1, 1e-290)
     # Near the largest float the margin may lead beyond it.
     return max(low - margin, -1.7e308), min(high + margin, 1.7e308)
+
+
+def _rounded(low: float, high: float, step: float) -> tuple[float, float]:
+    """Return the ticks next outside of a range, or the range where they are beyond the largest float."""
+    below, above = math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step
+    return (below, above) if math.isfinite(below) and math.isfinite(above) and below < above else (low, high)
 
 
 def _nice(step: float) -> float:

@@ -11,11 +11,12 @@ from .chart_scale import Axis, axis
 from .html_text import text
 from .wellformed import shortened
 
-WIDTH, HEIGHT = 540, 270
-LEFT, RIGHT, TOP, BOTTOM = 58.0, WIDTH - 14.0, 26.0, HEIGHT - 46.0
+WIDTH, HEIGHT = 480, 256
+LEFT, RIGHT, TOP, BOTTOM = 56.0, WIDTH - 14.0, 30.0, HEIGHT - 48.0
 MAX_LINES = 24
 COLOURS = 8
 MAX_NAMED_BARS = 16
+MAX_NAMES = 8  # below an axis
 
 Point = tuple[float, float]
 
@@ -77,19 +78,27 @@ def _number_ticks(x_axis: Axis) -> Iterator[str]:
         yield f'<text class="tick" x="{x:.1f}" y="{BOTTOM + 18}" text-anchor="middle">{label}</text>'
 
 
-def _name_ticks(places: Sequence[tuple[float, str]]) -> Iterator[str]:
+def _name_ticks(places: Sequence[tuple[float, str]], y: float = BOTTOM + 18) -> Iterator[str]:
     """Yield names below the axis: as many as have room, cut to the room they have; whole ones on hovering."""
-    every = math.ceil(len(places) / 10)
+    every = math.ceil(len(places) / MAX_NAMES)
     room = (RIGHT - LEFT) / max(1, math.ceil(len(places) / every))
     for number, (x, name) in enumerate(places[::every]):
         # The outermost names would leave the picture if they were wider than the gap beside them.
         width = min(room, 2 * min(x, WIDTH - x)) if len(places) > 1 else room
-        shown = text(shortened(name, max(3, int(width / 7))))
+        shown = text(_squeezed(name, max(3, int(width / 7))))
         other = " other" if number % 2 else ""
         yield (
-            f'<text class="tick{other}" x="{x:.1f}" y="{BOTTOM + 18}" text-anchor="middle">'
+            f'<text class="tick{other}" x="{x:.1f}" y="{y}" text-anchor="middle">'
             f"<title>{text(shortened(name))}</title>{shown}</text>"
         )
+
+
+def _squeezed(name: str, room: int) -> str:
+    """Return a name cut in its middle: names of runs often differ only at their ends."""
+    if len(name) <= room:
+        return name
+    end = (room - 1) * 2 // 3
+    return f"{name[: room - 1 - end]}…{name[-end:]}"
 
 
 # --- lines
@@ -101,7 +110,7 @@ def _lines(chart: Chart, lines: Sequence[ChartLine]) -> Iterator[str]:
         ticks=6,
         whole=all(float(x).is_integer() for line in lines for x in line.x if math.isfinite(x)),
     )
-    y_axis = axis((y for line in lines for y in line.y if y is not None and math.isfinite(y)), ticks=5)
+    y_axis = axis((y for line in lines for y in line.y if y is not None and math.isfinite(y)), ticks=4, round_ends=True)
     yield from _frame(chart, y_axis)
     if chart.x_labels:
         places = [
@@ -176,7 +185,12 @@ def _not_finite(value: float | None) -> bool:
 
 def _bars(chart: Chart, lines: Sequence[ChartLine]) -> Iterator[str]:
     """Yield groups of bars, one for each place of x, a bar in each for every line."""
-    y_axis = axis((y for line in lines for y in line.y if y is not None and math.isfinite(y)), ticks=5, with_zero=True)
+    y_axis = axis(
+        (y for line in lines for y in line.y if y is not None and math.isfinite(y)),
+        ticks=4,
+        round_ends=True,
+        with_zero=True,
+    )
     yield from _frame(chart, y_axis)
     groups = max(len(chart.x_labels), *(int(x) + 1 for line in lines for x in line.x), 1)
     room = (RIGHT - LEFT) / groups
@@ -188,7 +202,9 @@ def _bars(chart: Chart, lines: Sequence[ChartLine]) -> Iterator[str]:
             left = middle - bar * len(lines) / 2 + bar * place
             yield from _bar(line, y, y_axis, left, bar, f"bar c{place % COLOURS}", named)
     labels = chart.x_labels or tuple(str(number) for number in range(groups))
-    yield from _name_ticks([(LEFT + (number + 0.5) * room, name) for number, name in enumerate(labels)])
+    places = [(LEFT + (number + 0.5) * room, name) for number, name in enumerate(labels)]
+    below = BOTTOM + (28 if y_axis.low < 0 else 18)  # the values of bars that hang down stand there too
+    yield from _name_ticks(places, below)
 
 
 def _bar(

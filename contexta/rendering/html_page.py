@@ -48,7 +48,8 @@ def _heading(title: str) -> str:
     kind, separator, subject = title.partition(": ")
     if not separator:
         return f"<h1>{text(shortened(title))}</h1>"
-    return f'<h1><span class="kind">{text(shortened(kind))}: </span>{text(shortened(subject))}</h1>'
+    said = f'{text(shortened(kind))}<span class="unseen">: </span>'
+    return f'<h1><span class="kind">{said}</span>{text(shortened(subject))}</h1>'
 
 
 def _section(number: int, section: ReportSection) -> str:

@@ -14,7 +14,7 @@ STYLE = """
 --warn-bg:#402f0f;--bad:#ff98a0;--bad-bg:#491c22;--live:#9dbcff;--live-bg:#1b2f5c;--quiet:#aab4c4;--quiet-bg:#2a313c;
 --c0:#6d9bff;--c1:#f39a55;--c2:#4fc892;--c3:#dc7fc8;--c4:#4fc3dc;--c5:#dcb24a;--c6:#ff7488;--c7:#9aa5b6}}
 *{box-sizing:border-box}
-html{scroll-behavior:smooth;scroll-padding-top:1rem;-webkit-text-size-adjust:100%;text-size-adjust:100%}
+html{scroll-padding-top:1rem;-webkit-text-size-adjust:100%;text-size-adjust:100%}
 body{margin:0;background:var(--ground);color:var(--ink);font:15px/1.55 var(--sans);overflow-wrap:break-word}
 a{color:var(--accent);text-decoration:none}
 a:hover{text-decoration:underline}
@@ -24,7 +24,8 @@ header{padding-top:2.75rem;padding-bottom:1.5rem}
 h1{margin:0;font-size:1.75rem;line-height:1.25;font-weight:680;letter-spacing:-.015em;text-wrap:balance}
 h1 .kind{display:block;margin-bottom:.35rem;font-size:.8125rem;font-weight:620;letter-spacing:.07em;
 text-transform:uppercase;color:var(--accent)}
-.page{display:grid;grid-template-columns:12rem minmax(0,1fr);gap:2rem;align-items:start;padding-bottom:3rem}
+.unseen{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
+.page{display:grid;grid-template-columns:10.5rem minmax(0,1fr);gap:1.75rem;align-items:start;padding-bottom:3rem}
 nav{position:sticky;top:1rem;max-height:calc(100vh - 2rem);overflow:auto;font-size:.875rem}
 nav ol{list-style:none;margin:0;padding:.25rem 0;border-left:2px solid var(--rule)}
 nav a{display:block;margin-left:-2px;padding:.3rem .9rem;border-left:2px solid transparent;color:var(--soft)}
@@ -38,40 +39,43 @@ p{margin:.5rem 0;max-width:46rem}
 section>p:last-child,section>ul:last-child{margin-bottom:0}
 ul{margin:.5rem 0;padding-left:1.25rem}
 code{font:.875em var(--mono);background:var(--quiet-bg);border-radius:4px;padding:.1em .3em}
-.tiles{display:grid;grid-template-columns:repeat(auto-fill,minmax(11.5rem,1fr));gap:1px;margin:1rem 0;
-overflow:hidden;background:var(--rule);border:1px solid var(--rule);border-radius:9px}
-.tiles>div{padding:.6rem .85rem .65rem;background:var(--paper);box-shadow:0 0 0 1px var(--rule)}
+.tiles{display:grid;grid-template-columns:repeat(auto-fill,minmax(12.75rem,1fr));gap:1px;margin:1rem 0;
+overflow:hidden;border:1px solid var(--rule);border-radius:9px}
+.tiles>div{padding:.6rem .85rem .65rem;box-shadow:0 0 0 1px var(--rule)}
 .tiles dt{font-size:.75rem;color:var(--faint)}
 .tiles dd{margin:.1rem 0 0;font-weight:560;font-variant-numeric:tabular-nums;overflow-wrap:anywhere}
 .tiles dd.code{font:500 .8125rem/1.5 var(--mono)}
 .frame{margin:.75rem 0 0;overflow-x:auto;border:1px solid var(--rule);border-radius:9px}
-table{width:100%;border-collapse:collapse;font-size:.875rem;line-height:1.45}
-th,td{padding:.48rem .8rem;text-align:left;vertical-align:top;border-bottom:1px solid var(--rule)}
+table{width:100%;border-collapse:collapse;font-size:.84375rem;line-height:1.45}
+th,td{padding:.45rem .7rem;text-align:left;vertical-align:top;border-bottom:1px solid var(--rule)}
 th{background:var(--stripe);color:var(--soft);font-size:.78125rem;font-weight:600;white-space:nowrap}
 tbody tr:last-child td{border-bottom:0}
 tbody tr:hover td{background:var(--stripe)}
 td{max-width:30rem}
+td.short{white-space:nowrap}
 td.num,th.num{text-align:right}
 td.num{font-variant-numeric:tabular-nums;white-space:nowrap}
 td.code{font:.8125rem/1.5 var(--mono);min-width:9rem;overflow-wrap:anywhere}
 td time{white-space:nowrap;font-variant-numeric:tabular-nums}
-time small{font-size:.6875rem;color:var(--faint)}
+small{font-size:.72rem;font-weight:400;color:var(--faint)}
+dd time{font-size:.875rem;white-space:nowrap}
+dd small,td small{margin-left:.35rem}
 .none{color:var(--faint);opacity:.7}
 .badge{display:inline-block;padding:.05rem .55rem;border-radius:999px;font-size:.78125rem;font-weight:600;
 line-height:1.5;white-space:nowrap}
 .good{color:var(--good);background:var(--good-bg)}.warn{color:var(--warn);background:var(--warn-bg)}
 .bad{color:var(--bad);background:var(--bad-bg)}.live{color:var(--live);background:var(--live-bg)}
 .quiet{color:var(--quiet);background:var(--quiet-bg)}
-.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,24rem),1fr));gap:1rem;margin-top:1.25rem}
-.chart{margin:0;padding:.85rem 1rem .6rem;max-width:44rem;min-width:0;border:1px solid var(--rule);border-radius:9px}
+.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,22rem),1fr));gap:1rem;margin-top:1.25rem}
+.chart{margin:0;padding:.85rem 1rem .6rem;max-width:36rem;min-width:0;border:1px solid var(--rule);border-radius:9px}
 figcaption{font-size:.875rem;font-weight:640;overflow-wrap:anywhere}
 .chart>svg{display:block;width:100%;height:auto;margin-top:.35rem;overflow:visible}
 .legend{display:flex;flex-wrap:wrap;gap:.15rem .9rem;margin:.3rem 0 0;padding:0;list-style:none;
 font-size:.78125rem;color:var(--soft)}
 .legend li{display:flex;align-items:center;gap:.4rem;min-width:0;overflow-wrap:anywhere}
 .legend svg{width:18px;height:8px;flex:none}
-svg text{font:12px var(--sans);fill:var(--faint);font-variant-numeric:tabular-nums}
-svg .value{fill:var(--ink);font-size:11px}
+svg text{font:13px var(--sans);fill:var(--faint);font-variant-numeric:tabular-nums}
+svg .value{fill:var(--ink);font-size:12px}
 svg .lost{fill:var(--bad);font-weight:600}
 .grid{stroke:var(--rule);stroke-width:1}
 .grid.zero,.axis{stroke:var(--faint);stroke-width:1;opacity:.6}
@@ -95,7 +99,7 @@ nav a:hover{border-color:var(--accent)}}
 @media (max-width:40rem){header,.page{padding-left:1rem;padding-right:1rem}
 header{padding-top:1.5rem;padding-bottom:1rem}h1{font-size:1.375rem}
 section{padding:1.1rem 1rem 1.2rem;border-radius:10px}
-.tiles{grid-template-columns:repeat(2,minmax(0,1fr))}
+.tiles{grid-template-columns:repeat(2,minmax(0,1fr))}dd time{white-space:normal}
 .chart{padding:.75rem .6rem .5rem}
 svg text{font-size:17px}svg .value{font-size:14px}svg .other{display:none}}
 @media print{@page{margin:16mm 14mm}
@@ -108,7 +112,7 @@ tr,.chart,.tiles>div{break-inside:avoid}
 thead{display:table-header-group}
 .frame{overflow:visible}
 table{font-size:8pt}th,td{padding:.25rem .4rem}td.code,td{min-width:0;overflow-wrap:anywhere}
-td.code{font-size:7.5pt}td.num,td time{white-space:normal}
+td.code{font-size:7.5pt}td.num,td.short,td time{white-space:normal}
 .charts{grid-template-columns:1fr 1fr}
 .badge,.bar,.line,.tiles,th{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
 """

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 
 from ..interpretation.findings import Table
 from ..interpretation.report_parts import PROPERTIES
-from ..interpretation.report_text import number_text
+from ..interpretation.report_text import duration_text, number_text
 from .html_text import text
 from .wellformed import shortened
 
 Cell = str | float | int | None
+
+MAX_UNBROKEN = 24  # characters that stay on one line
 
 _INFINITY = float("inf")
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d+)?Z", re.ASCII)
@@ -23,8 +25,8 @@ _TONES = {
     "failed": "bad", "error": "bad", "lost": "bad", "removed": "bad", "unreadable": "bad", "empty": "warn",
 }  # fmt: skip
 _BADGE_COLUMNS = ("status", "left status", "right status", "severity", "change", "problem")
-_CODE_COLUMNS = ("run", "artifact", "hash", "location", "code", "subject", "source", "target", "reason", "command",
-               "dataset", "code revision", "git", "details", "metadata")  # fmt: skip
+_CODE_COLUMNS = ("run", "left", "right", "artifact", "hash", "location", "code", "subject", "source", "target",
+                 "reason", "command", "dataset", "code revision", "git", "details", "metadata")  # fmt: skip
 
 
 def table_html(table: Table) -> str:
@@ -47,7 +49,7 @@ def table_html(table: Table) -> str:
 
 def _cells(row: Sequence[Cell], columns: Sequence[str], numeric: Sequence[bool]) -> str:
     return "".join(
-        f"<td{_class('num' if right else _text_class(name))}>{_content(cell, name)}</td>"
+        f"<td{_class('num' if right else _cell_class(cell, name))}>{_content(cell, name)}</td>"
         for cell, name, right in zip(row, columns, numeric, strict=True)
     )
 
@@ -64,7 +66,7 @@ def _content(value: Cell, column: str) -> str:
     if value is None or value == "":
         return '<span class="none">–</span>'
     if not isinstance(value, str):
-        return _number(value)
+        return _number(value) + _in_words(value, column)
     if column in _BADGE_COLUMNS and value in _TONES:
         return f'<span class="badge {_TONES[value]}">{text(value)}</span>'
     time = _TIME.fullmatch(value)
@@ -84,9 +86,24 @@ def _number(value: float) -> str:
     return shown
 
 
+def _in_words(value: float, column: str) -> str:
+    """Return a size or a duration once more, as people say it."""
+    if column.endswith("(bytes)") and 1000 <= value < 1e18:
+        power = (len(str(int(value))) - 1) // 3
+        return f"<small>{value / 1000**power:.3g} {'kMGTP'[power - 1]}B</small>"
+    if column == "duration (s)" and 60 <= value < 1e12:
+        return f"<small>{duration_text(value)}</small>"
+    return ""
+
+
 def _is_numeric(cells: Sequence[Cell]) -> bool:
     there = [cell for cell in cells if cell is not None]
     return bool(there) and all(isinstance(cell, int | float) for cell in there)
+
+
+def _cell_class(cell: Cell, column: str) -> str:
+    short = not isinstance(cell, str) or len(cell) <= MAX_UNBROKEN
+    return _text_class(column) or ("short" if short else "")
 
 
 def _text_class(column: str) -> str:

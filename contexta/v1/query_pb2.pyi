@@ -321,6 +321,18 @@ class ScanRecordsRequest(_message.Message):
     cursor: bytes
     def __init__(self, filter: _Optional[_Union[RecordFilter, _Mapping]] = ..., limit: _Optional[int] = ..., cursor: _Optional[bytes] = ...) -> None: ...
 
+class CountRecordsRequest(_message.Message):
+    __slots__ = ("filter",)
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    filter: RecordFilter
+    def __init__(self, filter: _Optional[_Union[RecordFilter, _Mapping]] = ...) -> None: ...
+
+class CountRecordsResponse(_message.Message):
+    __slots__ = ("count",)
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    count: int
+    def __init__(self, count: _Optional[int] = ...) -> None: ...
+
 class TailRequest(_message.Message):
     __slots__ = ("filter", "from_start")
     FILTER_FIELD_NUMBER: _ClassVar[int]

@@ -200,6 +200,11 @@ class QueryStub(object):
                 request_serializer=contexta_dot_v1_dot_query__pb2.ScanRecordsRequest.SerializeToString,
                 response_deserializer=contexta_dot_v1_dot_query__pb2.RecordPage.FromString,
                 _registered_method=True)
+        self.CountRecords = channel.unary_unary(
+                '/contexta.v1.Query/CountRecords',
+                request_serializer=contexta_dot_v1_dot_query__pb2.CountRecordsRequest.SerializeToString,
+                response_deserializer=contexta_dot_v1_dot_query__pb2.CountRecordsResponse.FromString,
+                _registered_method=True)
         self.Tail = channel.unary_stream(
                 '/contexta.v1.Query/Tail',
                 request_serializer=contexta_dot_v1_dot_query__pb2.TailRequest.SerializeToString,
@@ -412,6 +417,13 @@ class QueryServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CountRecords(self, request, context):
+        """How many records match; those of a whole run are known without reading its metrics.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Tail(self, request, context):
         """Records as they become durable, until the caller cancels.
         """
@@ -586,6 +598,11 @@ def add_QueryServicer_to_server(servicer, server):
                     servicer.ScanRecords,
                     request_deserializer=contexta_dot_v1_dot_query__pb2.ScanRecordsRequest.FromString,
                     response_serializer=contexta_dot_v1_dot_query__pb2.RecordPage.SerializeToString,
+            ),
+            'CountRecords': grpc.unary_unary_rpc_method_handler(
+                    servicer.CountRecords,
+                    request_deserializer=contexta_dot_v1_dot_query__pb2.CountRecordsRequest.FromString,
+                    response_serializer=contexta_dot_v1_dot_query__pb2.CountRecordsResponse.SerializeToString,
             ),
             'Tail': grpc.unary_stream_rpc_method_handler(
                     servicer.Tail,
@@ -1484,6 +1501,33 @@ class Query(object):
             '/contexta.v1.Query/ScanRecords',
             contexta_dot_v1_dot_query__pb2.ScanRecordsRequest.SerializeToString,
             contexta_dot_v1_dot_query__pb2.RecordPage.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CountRecords(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/contexta.v1.Query/CountRecords',
+            contexta_dot_v1_dot_query__pb2.CountRecordsRequest.SerializeToString,
+            contexta_dot_v1_dot_query__pb2.CountRecordsResponse.FromString,
             options,
             channel_credentials,
             insecure,

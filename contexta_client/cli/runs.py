@@ -12,7 +12,7 @@ import click
 from .output import Terminal, examples, human_seconds, plain, short_time, shown
 
 if TYPE_CHECKING:
-    from contexta.interpretation import RunRecord, StepSeries
+    from contexta.interpretation import EnvironmentRecord, RunRecord, StepSeries
 
 _BARS = "▁▂▃▄▅▆▇█"
 
@@ -131,8 +131,8 @@ def show(terminal: Terminal, run_id: str, attempt: int) -> None:
                 "run": found.to_dict(),
                 "stages": [each.to_dict() for each in stages],
                 "artifacts": [each.to_dict() for each in artifacts],
-                "workers": [_worker(each) for each in workers],
-                "environment": environment,
+                "workers": [each.to_dict() for each in workers],
+                "environment": environment.to_dict() if environment is not None else None,
             }
         )
         return
@@ -146,7 +146,7 @@ def show(terminal: Terminal, run_id: str, attempt: int) -> None:
     terminal.print_table(
         [">rank", "~host", ">pid", "status", ">records", ">dropped"],
         [
-            (each.rank if each.HasField("rank") else "", each.host, str(each.pid), each.status, each.items,
+            ("" if each.rank is None else each.rank, each.host, str(each.pid), each.status, each.items,
              each.dropped)
             for each in workers
         ],
@@ -222,7 +222,7 @@ def _print_summary(found: StepSeries) -> None:
         print("! marks values that are NaN or infinite")
 
 
-def _print_facts(found: RunRecord, environment: dict[str, Any] | None) -> None:
+def _print_facts(found: RunRecord, environment: EnvironmentRecord | None) -> None:
     facts: list[tuple[str, object]] = [
         ("run", found.run_id),
         ("attempt", found.attempt),
@@ -237,30 +237,14 @@ def _print_facts(found: RunRecord, environment: dict[str, Any] | None) -> None:
     ]
     if environment is not None:
         facts += [
-            ("python", f"{environment['python_version']} on {environment['platform']}, {environment['host']}"),
-            ("packages", f"{len(environment['packages'])} recorded"),
-            ("command", " ".join(environment["command"])),
+            ("python", f"{environment.python_version} on {environment.platform}, {environment.host}"),
+            ("packages", f"{len(environment.packages)} recorded"),
+            ("command", " ".join(environment.command)),
         ]
     for name, value in facts:
         if value not in (None, ""):
             print(f"{name:<10}{shown(value)}")
     print()
-
-
-def _worker(worker: Any) -> dict[str, Any]:
-    names = ("rank", "local_rank", "world_size")
-    return {
-        "session_id": worker.session_id,
-        "host": worker.host,
-        "pid": worker.pid,
-        **{name: getattr(worker, name) if worker.HasField(name) else None for name in names},
-        "status": worker.status,
-        "opened_at": worker.opened_at,
-        "ended_at": worker.ended_at or None,
-        "items": worker.items,
-        "dropped": worker.dropped,
-        "inherited": worker.inherited,
-    }
 
 
 def _label(found: RunRecord) -> str:

@@ -24,7 +24,7 @@ from contexta.errors import (
     ValidationError,
     error_from_code,
 )
-from contexta.v1 import query_pb2_grpc, status_pb2, status_pb2_grpc
+from contexta.v1 import query_pb2_grpc, status_pb2, status_pb2_grpc, store_pb2_grpc
 from contexta_client import launch
 
 Message = TypeVar("Message")
@@ -40,7 +40,11 @@ _KIND_OF_STATUS: dict[grpc.StatusCode, type[ContextaError]] = {
     grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineError,
     grpc.StatusCode.UNAVAILABLE: UnavailableError,
 }
-_STUBS: dict[str, Callable[[Any], Any]] = {"query": query_pb2_grpc.QueryStub, "status": status_pb2_grpc.StatusStub}
+_STUBS: dict[str, Callable[[Any], Any]] = {
+    "query": query_pb2_grpc.QueryStub,
+    "status": status_pb2_grpc.StatusStub,
+    "store": store_pb2_grpc.StoreStub,
+}
 
 _connections: weakref.WeakSet[Connection] = weakref.WeakSet()
 _user_pid = 0  # the process that uses gRPC
@@ -111,6 +115,16 @@ class Connection:
             finally:
                 if os.getpid() == _user_pid:
                     answers.cancel()
+
+    def make_workspace(self) -> None:
+        """Make the workspace's folder where there is none: what is put there is to stay.
+
+        Raises StorageError when it cannot be made.
+        """
+        try:
+            (self.workspace / "daemon").mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(f"The workspace {self.workspace} cannot be made: {error}", cause=error) from error
 
     def close(self) -> None:
         """Drop the channel; the next question makes another."""
@@ -183,10 +197,10 @@ class Connection:
         return found
 
 
-def message(kind: Callable[..., Message], **fields: Any) -> Message:
+def message(message_type: Callable[..., Message], /, **fields: Any) -> Message:
     """Build a request. Raises ValidationError for a value that does not fit, such as a negative limit."""
     try:
-        return kind(**fields)
+        return message_type(**fields)
     except (TypeError, ValueError) as error:
         asked = ", ".join(f"{name}={value!r}" for name, value in fields.items() if value not in (None, "", 0))
         raise ValidationError(f"This cannot be asked with {asked[:400]}: {error}", code="query_invalid") from error

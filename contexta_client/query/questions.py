@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 from contexta.contract.json_text import dumps
@@ -12,15 +10,19 @@ from contexta.interpretation import (
     ArtifactRecord,
     BatchRecord,
     DeploymentRecord,
+    EnvironmentRecord,
     MetricCondition,
     ProjectRecord,
     RunListQuery,
     RunRecord,
     SampleRecord,
+    SeriesSummary,
     StageRecord,
     StepSeries,
     TimeRange,
+    WorkerRecord,
 )
+from contexta.interpretation.messages import from_message
 from contexta.v1 import query_pb2, status_pb2
 
 from .channel import Connection, message
@@ -41,135 +43,57 @@ class Questions:
 
     def projects(self) -> list[ProjectRecord]:
         reply = self._ask("ListProjects", query_pb2.ListProjectsRequest())
-        return [
-            ProjectRecord(
-                project_ref=each.project_ref,
-                name=each.name,
-                created_at=each.created_at,
-                description=each.description or None,
-                tags=_json(each.tags_json),
-                run_count=each.run_count,
-            )
-            for each in reply.projects
-        ]
+        return [from_message(each, ProjectRecord) for each in reply.projects]
 
     def runs(self, query: RunListQuery) -> list[RunRecord]:
-        return [_run(each) for each in self._ask("ListRuns", _runs_request(query)).runs]
+        return [from_message(each, RunRecord) for each in self._ask("ListRuns", runs_request(query)).runs]
 
     def run(self, run_id: str, attempt: int = 0) -> RunRecord:
         """Return one run (attempt 0: its newest). Raises NotFoundError and AmbiguousError."""
         request = message(query_pb2.ListRunsRequest, run_id=run_id, attempt=attempt)
-        return _run(self._ask("ListRuns", request).runs[0])
+        return from_message(self._ask("ListRuns", request).runs[0], RunRecord)
 
     def stages(self, run_id: str, attempt: int = 0) -> list[StageRecord]:
         reply = self._ask("ListStages", message(query_pb2.ListStagesRequest, run_id=run_id, attempt=attempt))
-        return [
-            StageRecord(
-                stage_id=each.stage_id,
-                run_id=each.run_id,
-                name=each.name,
-                status=each.status,
-                order=each.order,
-                started_at=each.started_at,
-                ended_at=each.ended_at or None,
-                metadata=_json(each.metadata_json),
-            )
-            for each in reply.stages
-        ]
+        return [from_message(each, StageRecord) for each in reply.stages]
 
     def batches(self, run_id: str, stage_id: str | None = None) -> list[BatchRecord]:
         reply = self._ask("ListBatches", message(query_pb2.ListBatchesRequest, run_id=run_id, stage_id=stage_id or ""))
-        return [
-            BatchRecord(
-                batch_id=each.batch_id,
-                run_id=each.run_id,
-                stage_id=each.stage_id,
-                name=each.name,
-                status=each.status,
-                order=each.order,
-                started_at=each.started_at,
-                ended_at=each.ended_at or None,
-                metadata=_json(each.metadata_json),
-            )
-            for each in reply.batches
-        ]
+        return [from_message(each, BatchRecord) for each in reply.batches]
 
     def samples(self, run_id: str, stage_id: str | None = None, batch_id: str | None = None) -> list[SampleRecord]:
         request = message(query_pb2.ListSamplesRequest, run_id=run_id, stage_id=stage_id or "", batch_id=batch_id or "")
-        return [
-            SampleRecord(
-                sample_id=each.sample_id,
-                run_id=each.run_id,
-                stage_id=each.stage_id,
-                batch_id=each.batch_id or None,
-                name=each.name,
-                observed_at=each.observed_at,
-                retention_class=each.retention_class or None,
-                redaction_profile=each.redaction_profile or None,
-                metadata=_json(each.metadata_json),
-            )
-            for each in self._ask("ListSamples", request).samples
-        ]
+        return [from_message(each, SampleRecord) for each in self._ask("ListSamples", request).samples]
 
     def deployments(self, project_name: str | None = None, run_id: str | None = None) -> list[DeploymentRecord]:
         request = message(query_pb2.ListDeploymentsRequest, project_name=project_name or "", run_id=run_id or "")
-        return [
-            DeploymentRecord(
-                deployment_id=each.deployment_id,
-                project_name=each.project_name,
-                name=each.name,
-                status=each.status,
-                run_id=each.run_id or None,
-                artifact_ref=each.artifact_ref or None,
-                started_at=each.started_at or None,
-                ended_at=each.ended_at or None,
-                order=each.order,
-                metadata=_json(each.metadata_json),
-            )
-            for each in self._ask("ListDeployments", request).deployments
-        ]
+        return [from_message(each, DeploymentRecord) for each in self._ask("ListDeployments", request).deployments]
 
     def artifacts(self, run_id: str | None = None, artifact_ref: str | None = None) -> list[ArtifactRecord]:
         request = message(query_pb2.ListArtifactsRequest, run_id=run_id or "", artifact_ref=artifact_ref or "")
-        return [
-            ArtifactRecord(
-                artifact_ref=each.artifact_ref,
-                run_id=each.run_id or None,
-                stage_id=each.stage_id or None,
-                kind=each.kind,
-                created_at=each.created_at,
-                location=each.location,
-                hash_value=each.hash_value or None,
-                size_bytes=each.size_bytes if each.HasField("size_bytes") else None,
-                attributes=_json(each.attributes_json),
-                binding_status=each.binding_status,
-                problem=each.problem,
-                hash_pending=each.hash_pending,
-            )
-            for each in self._ask("ListArtifacts", request).artifacts
-        ]
+        return [from_message(each, ArtifactRecord) for each in self._ask("ListArtifacts", request).artifacts]
 
-    def workers(self, run_id: str, attempt: int = 0) -> Sequence[query_pb2.Worker]:
+    def workers(self, run_id: str, attempt: int = 0) -> list[WorkerRecord]:
         request = message(query_pb2.ListWorkersRequest, run_id=run_id, attempt=attempt)
-        return list(self._ask("ListWorkers", request).workers)
+        return [from_message(each, WorkerRecord) for each in self._ask("ListWorkers", request).workers]
 
-    def environment(self, run_id: str, attempt: int = 0) -> dict[str, Any] | None:
-        """Return what the run ran in, as plain values; None when it was not captured."""
+    def environment(self, run_id: str, attempt: int = 0) -> EnvironmentRecord | None:
+        """Return what the run ran in; None when it was not captured."""
         reply = self._ask("GetEnvironment", message(query_pb2.GetEnvironmentRequest, run_id=run_id, attempt=attempt))
-        if not reply.found:
-            return None
-        return {
-            "environment_ref": reply.environment_ref,
-            "captured_at": reply.captured_at,
-            "python_version": reply.python_version,
-            "platform": reply.platform,
-            "host": reply.host,
-            "packages": _json(reply.packages_json),
-            "environment_variables": _json(reply.environment_variables_json),
-            "command": json.loads(reply.command_json or "[]"),
-            "git": _json(reply.git_json),
-            "details": _json(reply.details_json),
-        }
+        return from_message(reply, EnvironmentRecord) if reply.found else None
+
+    def summaries(
+        self, run_id: str, *, metric_key: str | None = None, stage_name: str | None = None, attempt: int = 0
+    ) -> list[SeriesSummary]:
+        """Return every series of a run in numbers, by stage and rank. Raises NotFoundError."""
+        request = message(
+            query_pb2.ListSeriesRequest,
+            run_id=run_id,
+            attempt=attempt,
+            metric_key=metric_key or "",
+            stage_name=stage_name or "",
+        )
+        return [from_message(each, SeriesSummary) for each in self._ask("ListSeries", request).series]
 
     def series(
         self,
@@ -214,7 +138,8 @@ class Questions:
         return reply
 
 
-def _runs_request(query: RunListQuery) -> query_pb2.ListRunsRequest:
+def runs_request(query: RunListQuery) -> query_pb2.ListRunsRequest:
+    """Return the request of a query. Raises ValidationError."""
     between = query.time_range or TimeRange()
     _check("time_range", between, TimeRange)
     return message(
@@ -250,32 +175,3 @@ def _check(name: str, value: object, kind: type) -> None:
         raise ValidationError(
             f"{name} takes contexta.interpretation.{kind.__name__}, not {type(value).__name__}.", code="query_invalid"
         )
-
-
-def _run(run: query_pb2.Run) -> RunRecord:
-    return RunRecord(
-        run_id=run.run_id,
-        project_name=run.project_name,
-        name=run.name,
-        status=run.status,
-        started_at=run.started_at,
-        ended_at=run.ended_at or None,
-        tags=_json(run.tags_json),
-        metadata=_json(run.metadata_json),
-        attempt=run.attempt,
-        dataset_ref=run.dataset_ref or None,
-        code_revision=run.code_revision or None,
-        config_snapshot=_json(run.config_snapshot_json) or None,
-        worker_count=run.worker_count,
-        lost_worker_count=run.lost_worker_count,
-        metric_count=run.metric_count,
-        dropped_count=run.dropped_count,
-    )
-
-
-def _json(text: str) -> Mapping[str, Any]:
-    try:
-        value = json.loads(text) if text else {}
-    except ValueError:
-        return {"text": text}
-    return value if isinstance(value, dict) else {"value": value}

@@ -2,27 +2,93 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from contexta.capture.results import PayloadFamily
+from contexta.capture.sinks import Sink
 from contexta.contract.json_text import dumps
 from contexta.errors import UnavailableError, ValidationError, nearest
 from contexta.interpretation import ObservationRecord
-from contexta.v1 import query_pb2
+from contexta.interpretation.messages import observation
+from contexta.v1 import query_pb2, store_pb2
 
 from .channel import Connection, message
+from .stores import put_records
 
 FILTER_FIELDS = tuple(field.name for field in query_pb2.RecordFilter.DESCRIPTOR.fields)
 
 
+@dataclass(frozen=True, slots=True)
+class AppendReceipt:
+    """A record that is durable. duplicate: it had been stored before, with the same content."""
+
+    record_ref: str
+    accepted: bool = True
+    duplicate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class IntegrityReport:
+    """What reading the whole log found. intact: nothing is damaged; bytes: of frames, compressed."""
+
+    intact: bool
+    segments: int
+    batches: int
+    items: int
+    bytes: int
+    problems: tuple[str, ...] = ()
+
+
 class RecordStore:
-    """The captured records: metrics, events, spans, degraded ones."""
+    """The records of a workspace, captured or put: metrics, events, spans, degraded ones."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+
+    def append(self, record: Any) -> AppendReceipt:
+        """Put a record: a record model, or a mapping with `envelope` and `payload`. It is durable on return.
+
+        A reference that is stored with the same content is accepted once. Raises ValidationError, and RejectedError
+        where its content is another.
+        """
+        return self.append_many([record])[0]
+
+    def append_many(self, records: Iterable[Any]) -> list[AppendReceipt]:
+        """Put records with as few commits as they fit in; a receipt for each, in order. Raises as `append`."""
+        found = put_records(self._connection, records)
+        return [AppendReceipt(each.record_ref, duplicate=each.duplicate) for each in found]
+
+    def replay(
+        self,
+        filter: Mapping[str, Any] | None = None,
+        *,
+        sinks: Sequence[Sink] = (),
+        handler: Callable[[ObservationRecord], object] | None = None,
+        **fields: Any,
+    ) -> int:
+        """Hand the records that match to sinks (as RECORD payloads) and a handler, in order; return how many.
+
+        What a sink or the handler raises ends the replay.
+        """
+        count = 0
+        for record in self.scan(filter, **fields):
+            for sink in sinks:
+                sink.capture(PayloadFamily.RECORD, record.to_dict())
+            if handler is not None:
+                handler(record)
+            count += 1
+        return count
+
+    def check_integrity(self) -> IntegrityReport:
+        """Have the daemon read every frame of the log and check it."""
+        found = self._connection.call("store", "CheckIntegrity", store_pb2.CheckIntegrityRequest(), deadline_s=3600)
+        return IntegrityReport(
+            found.intact, found.segments, found.batches, found.items, found.bytes, tuple(found.problems)
+        )
 
     def scan(self, filter: Mapping[str, Any] | None = None, *, limit: int | None = None, **fields: Any) -> Iterator[
         ObservationRecord
@@ -95,35 +161,3 @@ def record_filter(fields: Mapping[str, Any]) -> query_pb2.RecordFilter:
                 code="query_invalid",
             )
     return message(query_pb2.RecordFilter, **given)
-
-
-def observation(record: query_pb2.Record) -> ObservationRecord:
-    """Return a record as questions return it; a metric's value is exact."""
-    which = record.WhichOneof("value")
-    value = None if which is None else record.number if which == "number" else int(record.integer)
-    return ObservationRecord(
-        record_id=record.record_ref,
-        run_id=record.run_id,
-        stage_id=record.stage_id or None,
-        batch_id=record.batch_id or None,
-        sample_id=record.sample_id or None,
-        record_type=record.record_type,
-        key=record.key,
-        observed_at=record.observed_at,
-        value=value,
-        message=record.message or None,
-        completeness_marker=record.completeness_marker,
-        degradation_marker=record.degradation_marker,
-        payload=json.loads(record.payload_json or "{}"),
-        tags=json.loads(record.tags_json or "{}"),
-        schema_version=record.schema_version,
-        producer_ref=record.producer_ref or None,
-        correlation_id=record.trace_id or None,
-        unit=record.unit or None,
-        step=record.step if record.HasField("step") else None,
-        rank=record.rank if record.HasField("rank") else None,
-        operation_id=record.operation_id or None,
-        deployment_id=record.deployment_id or None,
-        attempt=record.attempt,
-        recorded_at=record.recorded_at or None,
-    )

@@ -26,6 +26,7 @@ from .names import Names, Session
 from .ranges import pack_ids
 from .schema import HAS_METRICS
 from .scopes import Scopes
+from .stored import digest_of
 from .tally import Tallies, time_range
 
 _log = logging.getLogger(__name__)
@@ -133,6 +134,15 @@ class Catalog:
         """Return a new read-only connection; the caller closes it."""
         return connect_reader(self.path)
 
+    def stored_digests(self, refs: Sequence[str]) -> dict[str, bytes]:
+        """Return the digest of each of these records that was put through the stores, by reference."""
+        with closing(connect_reader(self.path)) as connection:
+            return {
+                ref: row[0]
+                for ref in refs
+                if (row := connection.execute("SELECT digest FROM stored_records WHERE ref = ?", (ref,)).fetchone())
+            }
+
     def pending_artifacts(self) -> list[PendingArtifact]:
         """Everything that was registered to be hashed and is not, in the order of the log."""
         with closing(connect_reader(self.path)) as connection:
@@ -192,8 +202,8 @@ class Catalog:
                 session = self._names.session(session.session_id) or session
             elif entry.HasField("record_stored"):
                 self._connection.execute(
-                    "INSERT OR IGNORE INTO stored_records SELECT ?, coalesce(max(id), 0) + 1, ? FROM batches",
-                    (entry.record_stored.ref, item),
+                    "INSERT OR IGNORE INTO stored_records SELECT ?, coalesce(max(id), 0) + 1, ?, ? FROM batches",
+                    (entry.record_stored.ref, item, digest_of(entry.record_stored)),
                 )
             kinds |= bits
             if scope_id:

@@ -142,7 +142,9 @@ CREATE TABLE dropped (
   PRIMARY KEY (session, reason)
 ) WITHOUT ROWID;
 
-CREATE TABLE stored_records (ref TEXT PRIMARY KEY, batch INTEGER NOT NULL, item INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE stored_records (
+  ref TEXT PRIMARY KEY, batch INTEGER NOT NULL, item INTEGER NOT NULL, digest BLOB NOT NULL
+) WITHOUT ROWID;
 CREATE TABLE stored_models (model TEXT, ref TEXT, json TEXT NOT NULL, PRIMARY KEY (model, ref)) WITHOUT ROWID;
 
 -- what could not be understood, and was left out

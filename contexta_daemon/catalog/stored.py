@@ -6,6 +6,8 @@ import json
 import sqlite3
 from typing import Any
 
+import xxhash
+
 from contexta.errors import ContextaError
 from contexta.v1 import capture_pb2
 from contexta_daemon.batches import parse_instant
@@ -41,6 +43,11 @@ def store_record(connection: sqlite3.Connection, tallies: Tallies, stored: captu
             )
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise BadRecordError(f"{stored.record_type} {stored.ref}: {type(error).__name__}: {error}") from error
+
+
+def digest_of(record: capture_pb2.RecordStored) -> bytes:
+    """Return what tells a record's content from another one's; its JSON is in one form."""
+    return xxhash.xxh3_128_digest(record.json.encode())
 
 
 def as_float(value: Any) -> float:

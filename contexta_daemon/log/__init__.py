@@ -9,7 +9,7 @@ from __future__ import annotations
 from .directory import Position
 from .envelope import MAX_BODY_BYTES, MAX_CURSOR_BYTES, Envelope, PackedBody, SessionState, pack_body
 from .errors import LogClosedError, LogCorruptError, LogError, LogIOError, LogTruncatedError
-from .log import Log
+from .log import Log, ReadableLog
 from .reader import LoggedBatch, LogReader
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "LoggedBatch",
     "PackedBody",
     "Position",
+    "ReadableLog",
     "SessionState",
     "pack_body",
 ]

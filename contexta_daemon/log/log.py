@@ -236,3 +236,7 @@ def _count(writer: SegmentWriter, batches: Sequence[tuple[Envelope, PackedBody]]
         writer.items += envelope.count
         writer.first_ns = writer.first_ns or envelope.appended_ns
         writer.last_ns = envelope.appended_ns
+
+
+# What followers and questions need of a log; the reader alone serves another process.
+ReadableLog = Log | LogReader

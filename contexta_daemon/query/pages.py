@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contexta.v1 import query_pb2
 from contexta_daemon.catalog.ranges import holds_any
 from contexta_daemon.catalog.schema import HAS_DEGRADED, HAS_METRICS, HAS_STORED
-from contexta_daemon.log import Log, LogCorruptError, LogTruncatedError, Position
+from contexta_daemon.log import LogCorruptError, LogTruncatedError, Position, ReadableLog
 
 from .records import Cursor, RecordFilter, RecordReader
 
@@ -31,7 +31,7 @@ ORDER BY segment, offset LIMIT {_INDEX_ROWS}
 class Pages:
     """Reads on from `at` at each call of `next`. On one connection, for one thread at a time."""
 
-    def __init__(self, log: Log, connection: sqlite3.Connection, wanted: RecordFilter, at: Cursor) -> None:
+    def __init__(self, log: ReadableLog, connection: sqlite3.Connection, wanted: RecordFilter, at: Cursor) -> None:
         self._log = log
         self._connection = connection
         self._wanted = wanted

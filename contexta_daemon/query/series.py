@@ -16,7 +16,7 @@ from contexta_daemon.batches import BadBatchError, DecodedBatch, decode, decode_
 from contexta_daemon.catalog.observations import whole_number
 from contexta_daemon.catalog.ranges import IdSet
 from contexta_daemon.catalog.schema import HAS_METRICS
-from contexta_daemon.log import Log, LogCorruptError, LogTruncatedError, Position
+from contexta_daemon.log import LogCorruptError, LogTruncatedError, Position, ReadableLog
 
 from .finding import FoundRun, find_run
 
@@ -62,7 +62,7 @@ class _Source:
 
 
 def read_series(
-    connection: sqlite3.Connection, log: Log, request: query_pb2.GetStepSeriesRequest
+    connection: sqlite3.Connection, log: ReadableLog, request: query_pb2.GetStepSeriesRequest
 ) -> query_pb2.GetStepSeriesResponse:
     """Return the points of a metric in a run, ordered by (step, time); those without a step come first.
 
@@ -150,7 +150,7 @@ def _unit(connection: sqlite3.Connection, sources: Sequence[_Source]) -> str:
     return ""
 
 
-def _read_source(connection: sqlite3.Connection, log: Log, source: _Source, points: _Points) -> None:
+def _read_source(connection: sqlite3.Connection, log: ReadableLog, source: _Source, points: _Points) -> None:
     if not source.scopes:
         return
     wanted_keys, wanted_scopes = IdSet(source.keys), IdSet(source.scopes)

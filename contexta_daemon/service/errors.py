@@ -42,6 +42,7 @@ _CODES = {
     "log_truncated": _Code.DATA_LOSS,
     "not_found": _Code.NOT_FOUND,
     "protocol_unsupported": _Code.FAILED_PRECONDITION,
+    "record_conflict": _Code.ALREADY_EXISTS,
     "sequence_gap": _Code.ABORTED,
     "session_closed": _Code.FAILED_PRECONDITION,
     "storage_failed": _Code.UNAVAILABLE,

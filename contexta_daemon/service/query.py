@@ -3,41 +3,47 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import closing
 from typing import Any, TypeVar
 
 import anyio
 import anyio.to_thread
 
-from contexta.errors import DeadlineError
 from contexta.v1 import query_pb2, query_pb2_grpc
 from contexta_daemon.catalog import Catalog
 from contexta_daemon.followers import Runner
 from contexta_daemon.log import Log, Position
 from contexta_daemon.query import PAGE_RECORDS, Cursor, Listing, Pages, RecordFilter, read_series
+from contexta_daemon.query.thinking import Place, Thinkers
+
+from .caught_up import CatalogWait
 
 Answer = TypeVar("Answer")
 
-CATALOG_TIMEOUT_S = 30.0
 THREADS = 4
 
 
 class QueryService(query_pb2_grpc.QueryServicer):
     """Never blocks the event loop: SQLite, the log and numpy are used in at most `THREADS` threads."""
 
-    def __init__(self, catalog: Catalog, log: Log, runner: Runner, *, stopping: anyio.Event) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        log: Log,
+        runner: Runner,
+        *,
+        stopping: anyio.Event,
+        expected_terminal_stages: Sequence[str] = (),
+    ) -> None:
         self._catalog = catalog
         self._log = log
         self._runner = runner
         self._stopping = stopping
+        self._expected_terminal_stages = tuple(expected_terminal_stages)
+        self._caught_up = CatalogWait(log, runner)
+        self._thinkers = Thinkers()
         self._threads = anyio.CapacityLimiter(THREADS)
-
-    async def _caught_up(self) -> None:
-        committed = self._log.committed
-        if not await self._runner.wait_applied("catalog", committed, CATALOG_TIMEOUT_S):
-            problem = self._runner.problem("catalog") or f"it is {self._runner.lag_bytes('catalog')} bytes behind"
-            raise DeadlineError(f"The catalog has not caught up within {CATALOG_TIMEOUT_S:.0f} s: {problem}.")
 
     async def _list(self, answer: Callable[[Listing], Answer]) -> Answer:
         await self._caught_up()
@@ -47,6 +53,14 @@ class QueryService(query_pb2_grpc.QueryServicer):
                 return answer(Listing(connection))
 
         return await anyio.to_thread.run_sync(look, limiter=self._threads)
+
+    async def _think(self, method: str, request: Any) -> bytes:
+        """Ask a process that thinks. Its answer is passed on as it is: bytes of the reply."""
+        end = await self._caught_up()
+        place = Place(
+            str(self._catalog.path), str(self._log.path), end.segment, end.offset, self._expected_terminal_stages
+        )
+        return await self._thinkers.ask(method, request.SerializeToString(), place)
 
     async def ListProjects(self, request: Any, context: Any) -> query_pb2.ListProjectsResponse:  # noqa: N802
         return await self._list(lambda listing: listing.projects())
@@ -144,3 +158,37 @@ class QueryService(query_pb2_grpc.QueryServicer):
             await self._runner.wait_moved("catalog", at.position)
             tasks.cancel_scope.cancel()
         return not ended
+
+
+def _thinking(method: str, reply: Any) -> Callable[[QueryService, Any, Any], Awaitable[Any]]:
+    async def handle(self: QueryService, request: Any, context: Any) -> Any:
+        return reply.FromString(await self._think(method, request))
+
+    return handle
+
+
+for _method, _reply in {
+    "ListSeries": query_pb2.ListSeriesResponse,
+    "CountRecords": query_pb2.CountRecordsResponse,
+    "GetRunSnapshot": query_pb2.RunSnapshot,
+    "GetProvenance": query_pb2.ProvenanceResponse,
+    "GetArtifactOrigin": query_pb2.ArtifactOrigin,
+    "CompareRuns": query_pb2.RunComparison,
+    "CompareMultipleRuns": query_pb2.MultiRunComparison,
+    "SelectBestRun": query_pb2.SelectBestRunResponse,
+    "DiagnoseRun": query_pb2.DiagnosticsResult,
+    "FindStragglers": query_pb2.StragglerReport,
+    "TraverseLineage": query_pb2.LineageTraversal,
+    "AuditReproducibility": query_pb2.ReproducibilityAudit,
+    "CompareEnvironments": query_pb2.EnvironmentDiff,
+    "GetTrend": query_pb2.Trend,
+    "Aggregate": query_pb2.AggregateResponse,
+    "GetStatusDistribution": query_pb2.StatusDistribution,
+    "DetectAnomalies": query_pb2.DetectAnomaliesResponse,
+    "EvaluateAlerts": query_pb2.AlertReport,
+    "SearchRuns": query_pb2.ListRunsResponse,
+    "SearchArtifacts": query_pb2.ListArtifactsResponse,
+    "BuildReport": query_pb2.ReportDocument,
+    "RenderReport": query_pb2.RenderedReport,
+}.items():
+    setattr(QueryService, _method, _thinking(_method, _reply))

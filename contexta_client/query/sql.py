@@ -1,0 +1,44 @@
+"""Read-only SQL over the whole store."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from contexta.interpretation.answer import Answer
+from contexta.v1 import query_pb2 as pb
+
+from .channel import Connection, message
+
+DEADLINE_S = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class SqlResult(Answer):
+    """Columns, their types as DuckDB names them, and rows of plain values."""
+
+    columns: tuple[str, ...]
+    types: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        for row in self.rows:
+            yield dict(zip(self.columns, row, strict=True))
+
+
+def run_sql(connection: Connection, text: str, *, max_rows: int | None = None) -> SqlResult:
+    """Raises ValidationError for what is no SELECT, reads files, or has too many rows."""
+    columns: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+    rows: list[tuple[Any, ...]] = []
+    request = message(pb.SqlRequest, text=text, max_rows=max_rows)
+    for page in connection.stream("query", "Sql", request, deadline_s=DEADLINE_S):
+        if page.columns:
+            columns, types = tuple(page.columns), tuple(page.types)
+        rows += [tuple(row) for row in json.loads(page.rows_json or "[]")]
+    return SqlResult(columns, types, tuple(rows))

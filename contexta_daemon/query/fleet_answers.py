@@ -1,0 +1,226 @@
+"""Questions over many runs: trends, aggregates, anomalies, alerts, search."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from contexta.errors import ValidationError
+from contexta.interpretation import (
+    AlertReport,
+    AlertRule,
+    ArtifactRecord,
+    ArtifactSizeTrend,
+    CompletenessNote,
+    DurationTrend,
+    MetricTrend,
+    RunRecord,
+    SeriesSummary,
+    StageRecord,
+)
+from contexta.interpretation.fleet import (
+    ANOMALY_THRESHOLD,
+    MIN_BASELINE,
+    aggregate_groups,
+    artifact_size_trend,
+    detect_anomalies,
+    evaluate_alerts,
+    metric_trend,
+    stage_duration_trend,
+)
+from contexta.interpretation.messages import from_message, to_message
+from contexta.interpretation.values import check_policy
+from contexta.v1 import query_pb2 as pb
+
+from .finding import find_run
+from .sources import Sources
+
+GROUPINGS = ("", "stage", "rank", "run")
+TREND_KINDS = ("metric", "duration", "artifact_size")
+SEARCH_LIMIT = 50
+
+Trend = MetricTrend | DurationTrend | ArtifactSizeTrend
+
+
+def trend(sources: Sources, request: pb.GetTrendRequest) -> pb.Trend:
+    return trend_message(make_trend(sources, request))
+
+
+def make_trend(sources: Sources, request: pb.GetTrendRequest) -> Trend:
+    """Raises ValidationError for an unknown kind."""
+    if request.kind not in TREND_KINDS:
+        raise ValidationError(f"kind cannot be {request.kind!r}; it takes {', '.join(TREND_KINDS)}.",
+                              code="query_invalid")  # fmt: skip
+    runs = which_runs(sources, request.runs)
+    project = request.runs.project_name or request.runs.filter.project_name or None
+    if request.kind == "metric":
+        series = series_of(sources, runs, request.subject)
+        return metric_trend(
+            request.subject, runs, series, project_name=project, stage_name=request.stage_name or None
+        )
+    if request.kind == "duration":
+        listing = sources.listing
+        stages = [
+            (run, from_message(stage, StageRecord))
+            for run in runs
+            for stage in listing.stages(pb.ListStagesRequest(run_id=run.run_id, attempt=run.attempt)).stages
+            if stage.name == request.subject
+        ]
+        return stage_duration_trend(request.subject, stages, project_name=project)
+    by_id = {run.run_id: run for run in runs}
+    found = sources.listing.artifacts(pb.ListArtifactsRequest()).artifacts
+    artifacts = [
+        (by_id[each.run_id], from_message(each, ArtifactRecord))
+        for each in found
+        if each.kind == request.subject and each.run_id in by_id
+    ]
+    return artifact_size_trend(request.subject, artifacts, project_name=project)
+
+
+def trend_message(found: Trend) -> pb.Trend:
+    subject = (
+        found.metric_key if isinstance(found, MetricTrend)
+        else found.stage_name if isinstance(found, DurationTrend)
+        else found.artifact_kind
+    )  # fmt: skip
+    message = to_message(found, pb.Trend)
+    message.subject = subject
+    return message
+
+
+def aggregate(sources: Sources, request: pb.AggregateRequest) -> pb.AggregateResponse:
+    if request.by not in GROUPINGS:
+        raise ValidationError(
+            f"by cannot be {request.by!r}; it takes {', '.join(GROUPINGS[1:])}.", code="query_invalid"
+        )
+    runs = which_runs(sources, request.runs)
+    groups = aggregate_groups(
+        request.metric_key,
+        series_of(sources, runs, request.metric_key),
+        by=request.by,
+        stage_name=request.stage_name or None,
+        policy=check_policy(request.policy),
+    )
+    return pb.AggregateResponse(
+        groups=[
+            pb.AggregateResponse.Group(name=name, aggregate=to_message(each, pb.MetricAggregate))
+            for name, each in groups.items()
+        ]
+    )
+
+
+def status_distribution(sources: Sources, request: pb.RunsRequest) -> pb.StatusDistribution:
+    return pb.StatusDistribution(counts=Counter(run.status for run in which_runs(sources, request)))
+
+
+def anomalies(sources: Sources, request: pb.DetectAnomaliesRequest) -> pb.DetectAnomaliesResponse:
+    run = find_run(sources.connection, request.run_id)
+    (mine,) = sources.listing.runs(pb.ListRunsRequest(run_id=run.run_ref)).runs
+    asked = request.baseline if request.HasField("baseline") else pb.RunsRequest(project_name=_project(run.run_ref))
+    others = [
+        each
+        for each in which_runs(sources, asked)
+        if each.run_id != run.run_ref and (request.HasField("baseline") or each.started_at <= mine.started_at)
+    ]
+    results = detect_anomalies(
+        run.run_ref,
+        list(sources.summaries("m.run = ?", (run.id,))),
+        series_of(sources, others, request.metric_key),
+        metric_key=request.metric_key or None,
+        stage_name=request.stage_name or None,
+        threshold=request.threshold or ANOMALY_THRESHOLD,
+    )
+    notes = []
+    if len(others) < MIN_BASELINE:
+        text = f"{len(others)} runs to compare with; {MIN_BASELINE} are needed to know what is usual."
+        notes.append(to_message(CompletenessNote("warning", text), pb.CompletenessNote))
+    return pb.DetectAnomaliesResponse(
+        results=[to_message(each, pb.Anomaly) for each in results], completeness_notes=notes
+    )
+
+
+def alerts(sources: Sources, request: pb.EvaluateAlertsRequest) -> pb.AlertReport:
+    return to_message(make_alerts(sources, request.rules, request.runs), pb.AlertReport)
+
+
+def make_alerts(sources: Sources, rules: Iterable[pb.AlertRule], runs: pb.RunsRequest) -> AlertReport:
+    """Raises ValidationError for a rule that cannot be."""
+    checked = []
+    for rule in rules:
+        severity = rule.severity or "warning"
+        checked.append(from_message(rule, AlertRule, severity=severity))
+    return evaluate_alerts(checked, series_of(sources, which_runs(sources, runs)))
+
+
+def search_runs(sources: Sources, request: pb.SearchRequest) -> pb.ListRunsResponse:
+    """Every word must stand in the run's reference, name, tags, metadata, configuration, dataset or code revision."""
+    hay = ("r.run_ref || ' ' || r.name || ' ' || r.project_name || ' ' || r.tags_json || ' ' || r.metadata_json || ' ' "
+           "|| r.config_snapshot_json || ' ' || r.dataset_ref || ' ' || r.code_revision")  # fmt: skip
+    where, values = _words(hay, request)
+    rows = sources.connection.execute(
+        f"SELECT r.run_ref FROM runs r WHERE r.newest = 1 AND {where} ORDER BY r.started_ns DESC LIMIT ?",
+        (*values, request.limit or SEARCH_LIMIT),
+    ).fetchall()
+    listing = sources.listing
+    runs = [listing.runs(pb.ListRunsRequest(run_id=ref)).runs[0] for (ref,) in rows]
+    return pb.ListRunsResponse(runs=runs, total=len(runs))
+
+
+def search_artifacts(sources: Sources, request: pb.SearchRequest) -> pb.ListArtifactsResponse:
+    """Every word must stand in the artifact's reference, kind, location, hash or attributes."""
+    where, values = _words("a.ref || ' ' || a.kind || ' ' || a.location || ' ' || a.hash_value || ' ' || "
+                           "a.attributes_json", request, project="a.run_ref")  # fmt: skip
+    rows = sources.connection.execute(
+        f"SELECT DISTINCT a.ref FROM artifacts a WHERE {where} ORDER BY a.id DESC LIMIT ?",
+        (*values, request.limit or SEARCH_LIMIT),
+    ).fetchall()
+    listing = sources.listing
+    found = [listing.artifacts(pb.ListArtifactsRequest(artifact_ref=ref)).artifacts[-1] for (ref,) in rows]
+    return pb.ListArtifactsResponse(artifacts=found)
+
+
+def which_runs(sources: Sources, request: pb.RunsRequest) -> list[RunRecord]:
+    """Return the newest attempts that a request means, the oldest first unless its filter sorts otherwise."""
+    listing = sources.listing
+    if request.run_ids:
+        found = [listing.runs(pb.ListRunsRequest(run_id=each)).runs[0] for each in dict.fromkeys(request.run_ids)]
+    elif request.HasField("filter"):
+        asked = pb.ListRunsRequest()
+        asked.CopyFrom(request.filter)
+        asked.project_name = asked.project_name or request.project_name
+        asked.all_attempts = False
+        found = list(listing.runs(asked).runs)
+    else:
+        found = list(listing.runs(pb.ListRunsRequest(project_name=request.project_name)).runs)
+    return [from_message(each, RunRecord) for each in found]
+
+
+def series_of(sources: Sources, runs: Sequence[RunRecord], metric_key: str = "") -> dict[str, list[SeriesSummary]]:
+    """Return the numbers of the runs' series, of one metric or all, by run; a run without any has an empty list."""
+    by_run: dict[str, list[SeriesSummary]] = {run.run_id: [] for run in runs}
+    if len(runs) == 1:  # the index on runs finds it
+        where, values = "r.run_ref = ? AND r.newest = 1 AND ? IN ('', m.key)", (runs[0].run_id, metric_key)
+    elif metric_key:
+        where, values = "m.key = ? AND r.newest = ?", (metric_key, "1")
+    else:
+        where, values = "r.newest = ? AND ? = ''", ("1", "")
+    for each in sources.summaries(where, values):
+        if each.run_id in by_run:
+            by_run[each.run_id].append(each)
+    return by_run
+
+
+def _words(hay: str, request: pb.SearchRequest, *, project: str = "r.run_ref") -> tuple[str, list[str]]:
+    words = request.text.lower().split()
+    if not words:
+        raise ValidationError("There is nothing to search for: give at least one word.", code="query_invalid")
+    parts, values = [f"instr(lower({hay}), ?) > 0" for _ in words], list(words)
+    if request.project_name:
+        parts.append(f"{project} LIKE ?")
+        values.append(f"run:{request.project_name}.%")
+    return " AND ".join(parts), values
+
+
+def _project(run_ref: str) -> str:
+    return run_ref.partition(":")[2].partition(".")[0]
+

@@ -1,0 +1,133 @@
+"""Questions that take thought, answered in a process of their own, so that no append waits for one.
+
+A question crosses as bytes: the name of its RPC and the serialized request; back comes the serialized answer, or what
+the error says. The process reads the catalog and the log, and writes nothing.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.to_process
+
+from contexta.errors import ContextaError
+from contexta_daemon.log import LogError, LogReader, Position
+
+PROCESSES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the catalog and the log are, how far the log may be read, and the policies; made of plain values."""
+
+    catalog: str
+    log: str
+    segment: int
+    offset: int
+    expected_terminal_stages: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An error on its way between two processes."""
+
+    code: str
+    message: str
+    details: dict[str, Any]
+    retryable: bool
+    is_callers: bool  # wrong input, not a fault
+
+
+class QuestionError(ContextaError):
+    """What the thinking process said of a question that it could not answer."""
+
+    default_code = "internal"
+
+
+class RefusedQuestionError(QuestionError, ValueError):
+    """The same, where what was asked is wrong."""
+
+
+class Thinkers:
+    """Asks at most PROCESSES processes at once. A cancelled question ends its process; the next one starts another."""
+
+    def __init__(self) -> None:
+        self._limiter = anyio.CapacityLimiter(PROCESSES)
+
+    async def ask(self, method: str, request: bytes, place: Place) -> bytes:
+        """Return the serialized answer. Raises QuestionError with the code that the error had."""
+        found = await anyio.to_process.run_sync(answer, method, request, place, cancellable=True, limiter=self._limiter)
+        if isinstance(found, Failure):
+            kind = RefusedQuestionError if found.is_callers else QuestionError
+            raise kind(found.message, code=found.code, details=found.details, retryable=found.retryable)
+        return found
+
+
+def answer(method: str, request: bytes, place: Place) -> bytes | Failure:
+    """Answer one question; runs in the process that thinks."""
+    from contexta_daemon.catalog import connect_reader
+
+    from .sources import Sources
+
+    parse, think = _questions()[method]
+    try:
+        with closing(connect_reader(Path(place.catalog))) as connection:
+            end = Position(place.segment, place.offset)
+            sources = Sources(connection, _log(place.log), end, place.expected_terminal_stages)
+            connection.execute("BEGIN")  # one state of the catalog for all that an answer looks at
+            reply: bytes = think(sources, parse(request)).SerializeToString()
+            return reply
+    except ContextaError as error:
+        details = {str(key): str(value) for key, value in error.details.items()}
+        is_callers = isinstance(error, ValueError | LookupError)
+        return Failure(error.code, error.message, details, error.retryable, is_callers)
+    except LogError as error:
+        return Failure(error.code, str(error), {}, error.retryable, False)
+    except sqlite3.Error as error:
+        return Failure("storage_failed", f"The catalog cannot be read: {error}", {}, True, False)
+
+
+@cache
+def _log(path: str) -> LogReader:
+    return LogReader(Path(path))
+
+
+@cache
+def _questions() -> dict[str, tuple[Callable[[bytes], Any], Callable[[Any, Any], Any]]]:
+    """RPC name -> (request of bytes, function of (sources, request)). Imported where they are answered only."""
+    from contexta.v1 import query_pb2 as pb
+
+    from . import fleet_answers, report_answers, run_answers
+
+    found: dict[str, tuple[Any, Callable[[Any, Any], Any]]] = {
+        "ListSeries": (pb.ListSeriesRequest, run_answers.list_series),
+        "CountRecords": (pb.CountRecordsRequest, run_answers.count_records),
+        "GetRunSnapshot": (pb.RunRequest, run_answers.snapshot),
+        "GetProvenance": (pb.RunRequest, run_answers.provenance),
+        "GetArtifactOrigin": (pb.ArtifactOriginRequest, run_answers.artifact_origin),
+        "CompareRuns": (pb.CompareRunsRequest, run_answers.comparison),
+        "CompareMultipleRuns": (pb.CompareMultipleRunsRequest, run_answers.multi_comparison),
+        "SelectBestRun": (pb.SelectBestRunRequest, run_answers.best_run),
+        "DiagnoseRun": (pb.RunRequest, run_answers.diagnosis),
+        "FindStragglers": (pb.FindStragglersRequest, run_answers.stragglers),
+        "TraverseLineage": (pb.TraverseLineageRequest, run_answers.lineage),
+        "AuditReproducibility": (pb.RunRequest, run_answers.audit),
+        "CompareEnvironments": (pb.CompareEnvironmentsRequest, run_answers.environments),
+        "GetTrend": (pb.GetTrendRequest, fleet_answers.trend),
+        "Aggregate": (pb.AggregateRequest, fleet_answers.aggregate),
+        "GetStatusDistribution": (pb.RunsRequest, fleet_answers.status_distribution),
+        "DetectAnomalies": (pb.DetectAnomaliesRequest, fleet_answers.anomalies),
+        "EvaluateAlerts": (pb.EvaluateAlertsRequest, fleet_answers.alerts),
+        "SearchRuns": (pb.SearchRequest, fleet_answers.search_runs),
+        "SearchArtifacts": (pb.SearchRequest, fleet_answers.search_artifacts),
+        "BuildReport": (pb.BuildReportRequest, report_answers.report),
+        "RenderReport": (pb.RenderReportRequest, report_answers.rendered),
+    }
+    return {name: (kind.FromString, think) for name, (kind, think) in found.items()}
