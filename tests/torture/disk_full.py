@@ -97,6 +97,8 @@ def _workspace(trial: Trial, place: Path, rounds: int, mirrored: bool, slowest: 
             trial.check(resumes_s <= RESUMES_S * trial.slack, f"round {number}: resumed after {resumes_s:.2f} s")
             slowest["says"] = max(slowest["says"], says_s)
             slowest["resumes"] = max(slowest["resumes"], resumes_s)
+            # What was moved to the disk gives its room back when it is delivered: full is full only after that.
+            processes.until(lambda: not _spilled(workspace), 60, "what was moved to the disk is delivered")
         shared[STOP] = 1
         trainer.wait(120)
         trial.check(trainer.returncode == 0, f"the trainer ended with {trainer.returncode}")
@@ -127,6 +129,10 @@ def _worker(workspace: Path) -> LocalWorker:
 def _durable(workspace: Path) -> int:
     workers = local_workers(workspace)
     return workers[0].durable if workers else 0
+
+
+def _spilled(workspace: Path) -> bool:
+    return any(path.is_file() for path in (workspace / "cache" / "spill").rglob("*"))
 
 
 def _fill(path: Path) -> None:
