@@ -21,10 +21,11 @@ from pathlib import Path
 from contexta.errors import StorageError
 from contexta_daemon.log import Position
 
+from .schema import VERSION
+
 _log = logging.getLogger(__name__)
 
 BEGINNING = Position(0, 0)
-VERSION = 1  # of the columns: files of another version are put away, and made again
 UNFINISHED = ".new"
 SPILL_FOLDER = "sorting"  # where DuckDB sorts what does not fit in memory
 _STATE, _LOCK = "log.json", "lock"

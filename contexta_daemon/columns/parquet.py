@@ -9,8 +9,9 @@ from typing import Any
 import duckdb
 import numpy as np
 
-from .files import SPILL_FOLDER, VERSION
+from .files import SPILL_FOLDER
 from .gathering import Points, Series
+from .schema import SORTED_BY, TYPES, VERSION
 
 MEMORY_LIMIT = "384MB"
 COMPRESSION_LEVEL = 9  # twice the time of 1, which is a fifth of what sorting takes
@@ -20,13 +21,6 @@ _OPTIONS = (
     f"FORMAT parquet, PARQUET_VERSION V2, COMPRESSION zstd, COMPRESSION_LEVEL {COMPRESSION_LEVEL}, "
     f"ROW_GROUP_SIZE {ROW_GROUP_ROWS}, KV_METADATA {{contexta_columns: '{VERSION}'}}"
 )
-# Every column and its type, in the order of the file.
-TYPES = {
-    "run_id": "VARCHAR", "attempt": "INTEGER", "stage_id": "VARCHAR", "batch_id": "VARCHAR", "sample_id": "VARCHAR",
-    "operation_id": "VARCHAR", "deployment_id": "VARCHAR", "key": "VARCHAR", "unit": "VARCHAR", "rank": "INTEGER",
-    "step": "BIGINT", "time_ns": "BIGINT", "value": "DOUBLE", "wide": "VARCHAR", "value_bits": "BIGINT",
-    "session": "VARCHAR", "sequence": "BIGINT",
-}  # fmt: skip
 _CAST = ", ".join(f"{name}::{kind} AS {name}" for name, kind in TYPES.items())
 _WRITTEN = f"""
 SELECT {_CAST} FROM (
@@ -36,10 +30,6 @@ SELECT {_CAST} FROM (
   FROM points p JOIN series s ON s.series = p.series LEFT JOIN odd o ON o.row = p.row
 ) ORDER BY ord, step NULLS FIRST, time_ns, session, sequence
 """
-_SORTED = (
-    "run_id NULLS FIRST, attempt NULLS FIRST, key, stage_id NULLS FIRST, rank NULLS FIRST, step NULLS FIRST, time_ns, "
-    "session, sequence"
-)
 
 
 class ParquetWriter:
@@ -72,7 +62,7 @@ class ParquetWriter:
         """Write all rows of files to one, sorted."""
         listed = ", ".join(quoted(each) for each in paths)
         self._connection.execute(
-            f"COPY (SELECT {', '.join(TYPES)} FROM read_parquet([{listed}]) ORDER BY {_SORTED}) "
+            f"COPY (SELECT {', '.join(TYPES)} FROM read_parquet([{listed}]) ORDER BY {SORTED_BY}) "
             f"TO {quoted(path)} ({_OPTIONS})"
         )
 
