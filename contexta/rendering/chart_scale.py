@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 _INFINITY = math.inf
+_LARGEST = sys.float_info.max
 _SUFFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
@@ -63,9 +65,8 @@ def _widened(low: float, high: float, whole: bool) -> tuple[float, float]:
     least = max(abs(low), abs(high)) * 1e-9
     if high / 2 - low / 2 > max(least, 1e-300):
         return low, high
-    margin = 1.0 if whole or (low == 0 and high == 0) else max(abs(low) * 0.1, 1e-290)
-    # Near the largest float the margin may lead beyond it.
-    return max(low - margin, -1.7e308), min(high + margin, 1.7e308)
+    margin = max(abs(low) * (1e-6 if whole else 0.1), 1.0 if whole or low == high == 0 else 1e-290)
+    return max(low - margin, -_LARGEST), min(high + margin, _LARGEST)
 
 
 def _rounded(low: float, high: float, step: float) -> tuple[float, float]:

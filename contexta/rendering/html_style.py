@@ -56,6 +56,7 @@ td.short{white-space:nowrap}
 td.num,th.num{text-align:right}
 td.num{font-variant-numeric:tabular-nums;white-space:nowrap}
 td.code{font:.8125rem/1.5 var(--mono);min-width:9rem;overflow-wrap:anywhere}
+td.hash{max-width:13rem;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
 td time{white-space:nowrap;font-variant-numeric:tabular-nums}
 small{font-size:.72rem;font-weight:400;color:var(--faint)}
 dd time{font-size:.875rem;white-space:nowrap}
@@ -112,7 +113,7 @@ tr,.chart,.tiles>div{break-inside:avoid}
 thead{display:table-header-group}
 .frame{overflow:visible}
 table{font-size:8pt}th,td{padding:.25rem .4rem}td.code,td{min-width:0;overflow-wrap:anywhere}
-td.code{font-size:7.5pt}td.num,td.short,td time{white-space:normal}
+td.code{font-size:7.5pt;white-space:normal}td.num,td.short,td time{white-space:normal}
 .charts{grid-template-columns:1fr 1fr}
 .badge,.bar,.line,.tiles,th{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
 """

@@ -103,6 +103,8 @@ def _is_numeric(cells: Sequence[Cell]) -> bool:
 
 def _cell_class(cell: Cell, column: str) -> str:
     short = not isinstance(cell, str) or len(cell) <= MAX_UNBROKEN
+    if column == "hash":
+        return "code hash"
     return _text_class(column) or ("short" if short else "")
 
 
