@@ -1,12 +1,14 @@
 """What the user's own sinks get: each captured thing as a model of the contract, in the caller, in their order.
 
 Only with such a sink are models built in the training process. A sink that raises is noted once, as a warning and a
-degraded record, and never disturbs the call. Record references made here end in `-c<number>`: the daemon numbers its
-own by a session's sequence, which a caller cannot know.
+degraded record, and never disturbs the call; what it did not take waits in the outbox (contexta_client.recovery).
+Record references made here end in `-c<number>`: the daemon numbers its own by a session's sequence, which a caller
+cannot know.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from time import time_ns
@@ -54,6 +56,7 @@ class SinkFeed:
         self._recorder = recorder
         self._numbers = count()
         self._failed: set[str] = set()
+        self._outbox = os.path.abspath(recorder.config.workspace.cache_path / "outbox")  # noqa: PTH100
 
     def scope(self, scope: Scope) -> None:
         """Hand over a scope that was opened or closed, as its model."""
@@ -146,7 +149,20 @@ class SinkFeed:
             try:
                 sink.capture(family, payload)
             except Exception as error:
-                self._note(getattr(sink, "name", type(sink).__name__), error, scope)
+                name = str(getattr(sink, "name", type(sink).__name__))
+                self._note(name, error, scope)
+                self._keep(name, family, payload, error)
+
+    def _keep(self, name: str, family: PayloadFamily, payload: Any, error: Exception) -> None:
+        try:
+            from contexta_client.recovery import outbox
+
+            kept = outbox.keep(self._outbox, name, family, payload, error)
+        except Exception:  # nothing can be imported while the interpreter ends
+            kept = False
+        if not kept:
+            said = f"the outbox of the sink {name!r} in {self._outbox} takes no more; what the sink misses now is lost"
+            say_once(f"outbox {name}", said)
 
     def _note(self, name: str, error: Exception, scope: Scope) -> None:
         if name in self._failed:

@@ -1,0 +1,138 @@
+"""What of a workspace belongs into a backup, and in which order it is copied while writing goes on.
+
+The log is the truth and append-only: its files are listed when the backup begins, so whatever was durable then is in
+them. Objects are there before the log speaks of them, so they are copied after it. What follows the log (metadata,
+columns, capture files) is left out whole: restored beside a log that it does not match, it would give wrong answers.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from contexta.config import UnifiedConfig
+from contexta.errors import NotFoundError
+
+FOLLOWERS = "metadata, columns and capture files: the daemon makes them again from the log"
+BACKUPS = "backups"
+OUTBOX = "outbox"
+_CACHE_NEVER = ("capture/record.jsonl", "capture/artifact.jsonl", "spool", "spill")  # followers; mapped files in use
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A file to copy. path: where it goes, relative to the restored workspace."""
+
+    part: str
+    source: Path
+    path: str
+    size_bytes: int
+
+
+class Contents:
+    """Lists a workspace. What is met and not taken is told in `left_out`."""
+
+    def __init__(self, config: UnifiedConfig, *, include_cache: bool, include_exports: bool, backups: Path) -> None:
+        """backups: the folder of backups, which no backup holds."""
+        workspace = config.workspace
+        self.root = _absolute(workspace.root_path)
+        self._records = _absolute(workspace.records_path)
+        self._artifacts = _absolute(workspace.artifacts_path)
+        self._cache = _absolute(workspace.cache_path)
+        self._reports = _absolute(workspace.reports_path)
+        self._exports = _absolute(workspace.exports_path)
+        self._metadata = _absolute(workspace.metadata_path)
+        self._include_cache, self._include_exports = include_cache, include_exports
+        self._backups = backups
+        self.left_out: list[str] = []
+        if not self.root.is_dir():
+            raise NotFoundError(
+                f"There is no workspace at {self.root} to back up. Name it with --workspace (or `workspace=`).",
+                code="workspace_not_found",
+                details={"workspace": str(self.root)},
+            )
+
+    def list(self) -> Iterator[Listed]:
+        """Yield the files in the order in which they are to be copied.
+
+        A folder is listed once, when it is reached, so that one which grows does not keep this from coming to an end.
+        """
+        self.left_out = [FOLLOWERS, "daemon: token, lock and log files are of this machine's service"]
+        yield from self._below("log", self._records / "log", "records/log")
+        yield from self._below("artifacts", self._artifacts, "artifacts", never=("incoming", "lock"))
+        yield from self._below("cache", self._cache / OUTBOX, f"cache/{OUTBOX}")
+        if self._include_cache:
+            yield from self._below("cache", self._cache, "cache", never=(*_CACHE_NEVER, OUTBOX))
+        elif self._cache.is_dir():
+            self.left_out.append("cache: not asked for (include_cache); its outbox is in")
+        yield from self._below("reports", self._reports, "reports")
+        if self._include_exports:
+            yield from self._below("exports", self._exports, "exports")
+        elif self._exports.is_dir():
+            self.left_out.append("exports: not asked for (include_exports)")
+        yield from self._others()
+
+    def _others(self) -> Iterator[Listed]:
+        """What users keep in the workspace: models, checkpoints."""
+        known = {
+            self._records,
+            self._artifacts,
+            self._cache,
+            self._reports,
+            self._exports,
+            self._metadata,
+            self.root / BACKUPS,
+            self.root / "daemon",
+            self.root / "metadata",
+        }
+        if self._backups != self.root:
+            known.add(self._backups)
+        for entry in sorted(os.scandir(self.root), key=lambda each: each.name):
+            path = self.root / entry.name
+            if path in known:
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                yield from self._below("other", path, entry.name, known=known)
+            else:
+                yield from self._file("other", path, entry.name)
+
+    def _below(
+        self,
+        part: str,
+        folder: Path,
+        name: str,
+        *,
+        never: tuple[str, ...] = (),
+        known: set[Path] | frozenset[Path] = frozenset(),
+    ) -> Iterator[Listed]:
+        """Yield the ordinary files of a folder, by name. never: paths relative to it that are not taken."""
+        try:
+            entries = sorted(os.listdir(folder))
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        for entry in entries:
+            path = folder / entry
+            if entry in never or path in known or entry.startswith(".incoming-"):
+                continue
+            inner = tuple(each[len(entry) + 1 :] for each in never if each.startswith(entry + "/"))
+            if path.is_dir() and not path.is_symlink():
+                yield from self._below(part, path, f"{name}/{entry}", never=inner, known=known)
+            else:
+                yield from self._file(part, path, f"{name}/{entry}")
+
+    def _file(self, part: str, path: Path, name: str) -> Iterator[Listed]:
+        try:
+            found = path.lstat()
+        except FileNotFoundError:
+            return
+        if stat.S_ISREG(found.st_mode):
+            yield Listed(part, path, name, found.st_size)
+        else:
+            self.left_out.append(f"{name}: {'a link' if stat.S_ISLNK(found.st_mode) else 'no ordinary file'}")
+
+
+def _absolute(path: Path) -> Path:
+    return Path(os.path.abspath(path))  # noqa: PTH100 - links stay as given
