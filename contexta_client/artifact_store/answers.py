@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,35 +83,46 @@ class ImportReceipt:
 
 @dataclass(frozen=True, slots=True)
 class ArtifactVerification(Answer):
-    """Whether an artifact is what was put. subject: its ref, or an object's hash where no ref names it.
+    """Whether an artifact is what was put. artifact_ref: or the hash of an object that no reference names.
 
     status: `ok`, `damaged` (a copy of ours has other bytes), `changed` (an adopted file has other bytes), `missing`,
-    `unreadable`, `unhashed` (there is no hash to compare with yet).
+    `unreadable`, `unhashed` (it is there, with no hash to compare with). problem: what is wrong, empty when nothing is.
+    intact: whether nothing speaks against it.
     """
 
-    subject: str
+    artifact_ref: str
     status: str
     expected_hash: str | None
     found_hash: str | None
     size_bytes: int | None
-    detail: str = ""
+    problem: str = ""
 
     @property
-    def ok(self) -> bool:
-        return self.status == "ok"
+    def intact(self) -> bool:
+        return self.status in ("ok", "unhashed")
 
 
 @dataclass(frozen=True, slots=True)
 class StoreVerification(Answer):
-    """All of a store, read to the last byte. checked: how many artifacts and objects; problems: those not `ok`."""
+    """All of a store, read to the last byte: a report for each artifact, and for each object that none of them names.
+    checked_bytes: what was read; bytes that several artifacts share are read once."""
 
-    checked: int
     checked_bytes: int
-    problems: tuple[ArtifactVerification, ...]
+    reports: tuple[ArtifactVerification, ...]
 
     @property
-    def ok(self) -> bool:
+    def problems(self) -> tuple[ArtifactVerification, ...]:
+        return tuple(each for each in self.reports if not each.intact)
+
+    @property
+    def intact(self) -> bool:
         return not self.problems
+
+    def __iter__(self) -> Iterator[ArtifactVerification]:
+        return iter(self.reports)
+
+    def __len__(self) -> int:
+        return len(self.reports)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,11 +18,11 @@ def verify_binding(vault: Vault, binding: Binding) -> ArtifactVerification:
     return verify_file(binding.artifact_ref, vault.path_of(binding), binding.hash_value, wrong=wrong)
 
 
-def verify_file(subject: str, path: Path, expected_hash: str | None, *, wrong: str) -> ArtifactVerification:
+def verify_file(artifact_ref: str, path: Path, expected_hash: str | None, *, wrong: str) -> ArtifactVerification:
     """Read a file, or a folder, and compare. wrong: the status for other bytes than expected."""
     found_hash: str | None = None
     size: int | None = None
-    detail = ""
+    problem = ""
     try:
         if path.is_dir():
             found_hash, size = hash_folder(path)
@@ -31,38 +31,36 @@ def verify_file(subject: str, path: Path, expected_hash: str | None, *, wrong: s
             found_hash, size = content.hash_value, content.size_bytes
         status = "unhashed" if expected_hash is None else "ok" if found_hash == expected_hash else wrong
         if status == wrong:
-            detail = f"{path} has other bytes than when it was put"
+            problem = f"{path} has other bytes than when it was put"
     except (FileNotFoundError, NotADirectoryError):
-        status, detail = "missing", f"{path} is gone"
+        status, problem = "missing", f"{path} is gone"
     except (OSError, StorageError) as error:
-        status, detail = "unreadable", str(error)
-    return ArtifactVerification(subject, status, expected_hash, found_hash, size, detail)
+        status, problem = "unreadable", str(error)
+    return ArtifactVerification(artifact_ref, status, expected_hash, found_hash, size, problem)
 
 
 def verify_vault(vault: Vault) -> StoreVerification:
     """Read every adopted file, and every object once, whether a reference names it or not."""
-    checked = checked_bytes = 0
-    problems: list[ArtifactVerification] = []
-    objects: dict[str, ArtifactVerification] = {}
-    for hash_value, path in vault.list_objects():
-        found = objects[hash_value] = verify_file(hash_value, path, hash_value, wrong="damaged")
-        checked, checked_bytes = checked + 1, checked_bytes + (found.size_bytes or 0)
-    blamed = set()
+    objects = {
+        hash_value: verify_file(hash_value, path, hash_value, wrong="damaged")
+        for hash_value, path in vault.list_objects()
+    }
+    checked_bytes = sum(each.size_bytes or 0 for each in objects.values())
+    loose = dict(objects)
+    reports: list[ArtifactVerification] = []
     for ref in vault.list_refs():
-        checked += 1
         try:
             binding = vault.load(ref)
         except ContextaError as error:
-            problems.append(ArtifactVerification(ref, "damaged", None, None, None, error.message))
+            reports.append(ArtifactVerification(ref, "damaged", None, None, None, error.message))
             continue
         found = _of_binding(vault, binding, objects)
-        if binding.mode == ADOPTED:
+        reports.append(found)
+        if binding.mode == STORED:
+            loose.pop(binding.hash_value, None)
+        else:
             checked_bytes += found.size_bytes or 0
-        if not found.ok:
-            problems.append(found)
-            blamed.add(binding.hash_value)
-    problems += [found for hash_value, found in objects.items() if not found.ok and hash_value not in blamed]
-    return StoreVerification(checked, checked_bytes, tuple(problems))
+    return StoreVerification(checked_bytes, (*reports, *loose.values()))
 
 
 def _of_binding(vault: Vault, binding: Binding, objects: dict[str, ArtifactVerification]) -> ArtifactVerification:
@@ -70,7 +68,7 @@ def _of_binding(vault: Vault, binding: Binding, objects: dict[str, ArtifactVerif
     if known is None:
         return verify_binding(vault, binding)
     return ArtifactVerification(
-        binding.artifact_ref, known.status, known.expected_hash, known.found_hash, known.size_bytes, known.detail
+        binding.artifact_ref, known.status, known.expected_hash, known.found_hash, known.size_bytes, known.problem
     )
 
 

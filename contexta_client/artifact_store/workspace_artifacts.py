@@ -109,12 +109,10 @@ class WorkspaceArtifacts:
     def verify_all(self) -> StoreVerification:
         """Read all artifacts, put or captured, and the objects."""
         of_store = self.store.verify_all()
-        own = set(self.store.list_refs())
+        own = {each.artifact_ref for each in of_store}
         found = [self._verify_record(each) for each in self._captured() if each.artifact_ref not in own]
         return StoreVerification(
-            checked=of_store.checked + len(found),
-            checked_bytes=of_store.checked_bytes + sum(each.size_bytes or 0 for each in found),
-            problems=(*of_store.problems, *(each for each in found if not each.ok)),
+            of_store.checked_bytes + sum(each.size_bytes or 0 for each in found), (*of_store.reports, *found)
         )
 
     def export_artifact(

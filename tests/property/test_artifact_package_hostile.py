@@ -74,7 +74,7 @@ def imported(whole: Path, package_json: bytes, *, payload: bytes | None = None, 
         after = everything_below(around)
         outside = {path: value for path, value in after.items() if not path.startswith("deep/store")}
         assert outside == before
-        assert store.verify_all().ok
+        assert store.verify_all().intact
         assert bool(store.list_refs()) == taken
         assert store.inspect_store().incoming == 0
         return taken

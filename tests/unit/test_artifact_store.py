@@ -65,8 +65,8 @@ def test_a_copied_artifact_is_read_back_in_every_way(store: ArtifactStore, sourc
         assert file.read() == data
     assert store.artifact_exists(REF)
     assert store.list_refs() == [REF]
-    assert store.verify_artifact(REF).ok
-    assert store.verify_all().ok
+    assert store.verify_artifact(REF).intact
+    assert store.verify_all().intact
 
 
 def test_objects_lie_by_their_hash_and_only_for_their_owner(store: ArtifactStore, source: Path) -> None:
@@ -80,7 +80,7 @@ def test_objects_lie_by_their_hash_and_only_for_their_owner(store: ArtifactStore
 def test_building_a_store_and_asking_it_makes_no_folder(store: ArtifactStore) -> None:
     assert store.list_refs() == []
     assert not store.artifact_exists(REF)
-    assert store.verify_all().checked == 0
+    assert len(store.verify_all()) == 0
     assert store.inspect_store().artifacts == 0
     assert not store.root_path.exists()
 
@@ -108,7 +108,7 @@ def test_a_file_of_two_names_is_copied_when_moved_so_that_the_other_name_cannot_
     store.put_artifact(manifest(), source, mode="move")
     (tmp_path / "other-name").write_bytes(b"changed")
     assert not source.exists()
-    assert store.verify_all().ok
+    assert store.verify_all().intact
 
 
 def test_an_adopted_file_stays_and_its_change_is_noticed(store: ArtifactStore, source: Path) -> None:
@@ -149,13 +149,13 @@ def test_a_damaged_object_is_found_refused_and_healed_by_putting_it_again(
     path = store.put_artifact(manifest(), source).path
     path.write_bytes(damage)
     (problem,) = store.verify_all().problems
-    assert (problem.subject, problem.status) == (REF, "damaged")
+    assert (problem.artifact_ref, problem.status) == (REF, "damaged")
     for read in (store.read_artifact_bytes, store.open_artifact, lambda ref: list(store.iter_artifact_chunks(ref))):
         with pytest.raises(StorageError) as caught:
             read(REF)
         assert caught.value.code == "artifact_damaged"
     store.put_artifact(manifest(), source)
-    assert store.verify_all().ok
+    assert store.verify_all().intact
 
 
 def test_the_last_chunk_of_damaged_bytes_is_never_given(store: ArtifactStore, source: Path) -> None:
@@ -183,7 +183,7 @@ def test_a_binding_of_which_any_byte_changed_is_refused(store: ArtifactStore, so
     assert [each.status for each in store.verify_all().problems] == ["damaged"]
     assert store.inspect_store().damaged_bindings == 1
     store.put_artifact(manifest(), source, replace_existing=True)
-    assert store.verify_all().ok
+    assert store.verify_all().intact
 
 
 def test_a_file_that_changes_while_it_is_read_is_not_taken(
@@ -254,10 +254,10 @@ def test_a_store_where_nothing_may_be_written_says_so(tmp_path: Path, source: Pa
 def test_objects_of_the_daemon_are_verified_though_no_reference_names_them(store: ArtifactStore, source: Path) -> None:
     path = store.put_artifact(manifest(), source).path
     (store.root_path / "refs" / "demo" / "fit" / "model-1.json").unlink()
-    assert store.verify_all().checked == 1
+    assert len(store.verify_all()) == 1
     path.write_bytes(b"damaged")
     (problem,) = store.verify_all().problems
-    assert problem.subject.startswith("sha256:")
+    assert problem.artifact_ref.startswith("sha256:")
 
 
 def test_several_processes_put_at_once_and_nothing_is_lost_or_mixed(store: ArtifactStore, tmp_path: Path) -> None:
@@ -288,7 +288,7 @@ for number in range(15):
         process.stdin.close()
     assert len(store.list_refs()) == 60
     assert store.read_artifact_bytes("artifact:demo.b.a-4") == b"bbbbb"
-    assert store.verify_all().ok
+    assert store.verify_all().intact
     assert store.inspect_store().incoming == 0
 
 

@@ -75,7 +75,7 @@ def test_a_captured_artifact_is_read_where_it_was_registered(store: ArtifactStor
         assert file.read() == source.read_bytes()
     assert artifacts.exists(CAPTURED)
     assert artifacts.list_refs() == [CAPTURED]
-    assert artifacts.verify(CAPTURED).ok
+    assert artifacts.verify(CAPTURED).intact
     assert store.list_refs() == []
 
     source.write_bytes(b"changed")
@@ -115,7 +115,7 @@ def test_a_captured_folder_is_verified_as_the_daemon_hashed_it(store: ArtifactSt
     known = Known()
     known.records[CAPTURED] = record(folder, hashed.hash_value, hashed.size_bytes)
     artifacts = known.artifacts(store)
-    assert artifacts.verify(CAPTURED).ok
+    assert artifacts.verify(CAPTURED).intact
     with pytest.raises(ValidationError, match="is a folder"):
         artifacts.read_bytes(CAPTURED)
     (folder / "b").write_bytes(b"3")
