@@ -33,6 +33,7 @@ from contexta.v1 import (
 
 from .artifacts import Hasher
 from .catalog import Catalog
+from .columns import Columns
 from .followers import Runner
 from .ingest.admission import Admission
 from .ingest.internal import InternalSession
@@ -113,9 +114,10 @@ class Daemon:
             self.catalog,
             enabled=config.capture.local_jsonl,
         )
-        for follower in (self.catalog, self.mirror):
+        self.columns = Columns(workspace.records_path / "columns", self.catalog)
+        for follower in (self.catalog, self.mirror, self.columns):
             follower.attach(self.log.id, self.log.committed)
-        self.runner = Runner(self.log, [self.catalog, self.mirror], is_ours=tenancy.is_ours)
+        self.runner = Runner(self.log, [self.catalog, self.mirror, self.columns], is_ours=tenancy.is_ours)
         self.hasher = Hasher(
             self.catalog,
             append=self.internal.append_internal,
@@ -164,6 +166,7 @@ class Daemon:
             self.writer.stop()
             tasks.cancel_scope.cancel()
         self.mirror.close()
+        self.columns.close()
         self.catalog.close()
         _log.info("ended")
 
@@ -192,6 +195,7 @@ class Daemon:
             self.log,
             self.runner,
             stopping=self._stop,
+            columns=self.config.workspace.records_path / "columns",
             expected_terminal_stages=self.config.interpretation.expected_terminal_stages,
         )
         query_pb2_grpc.add_QueryServicer_to_server(queries, server)

@@ -2,5 +2,6 @@
 
 from .columns import Columns as Columns
 from .files import chain_in as chain_in
+from .gathering import stored_metric as stored_metric
 from .reading import ColumnPoints as ColumnPoints
 from .reading import read_columns as read_columns

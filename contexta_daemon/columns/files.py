@@ -110,7 +110,11 @@ class ColumnFolder:
             return
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.lock = _locked(path / _LOCK)
-        self._clear_up()
+        try:
+            self._clear_up()
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Give the lock back, once no worker holds it any more. Idempotent."""

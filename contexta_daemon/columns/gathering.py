@@ -50,6 +50,17 @@ class Series(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class StoredMetric:
+    """A metric put through a store; `step` in its stored form, `wide`: the integer that a double cannot hold."""
+
+    series: Series
+    step: int
+    time_ns: int
+    value: float
+    wide: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Points:
     """Metrics as arrays of one length. `series` are indices into `table`; `odd_*` speak of the rows in `odd_row`."""
 
@@ -113,8 +124,11 @@ class Gatherer:
             for item, entry in enumerate(batch.entries):
                 if entry.HasField("wide_metric"):
                     self._wide(names, session, entry, first + item)
-                elif entry.HasField("record_stored") and _counts(connection, entry, logged.position, item):
-                    self._stored(connection, session, entry.record_stored, first + item)
+                elif entry.HasField("record_stored"):
+                    stored = entry.record_stored
+                    made = stored_metric(connection, session.session_id, stored, logged.position, item)
+                    if made is not None:
+                        self._stored(made, first + item)
             for columns in batch.columns:
                 self._metrics(
                     names, session, columns.series, columns.step, columns.time_ns, columns.value,
@@ -221,39 +235,41 @@ class Gatherer:
             self._singles.add(place, metric.step, entry.time_ns, as_float(whole), sequence, str(whole))
             self.rows += 1
 
-    def _stored(
-        self, connection: sqlite3.Connection, session: Session, stored: capture_pb2.RecordStored, sequence: int
-    ) -> None:
-        """A metric put through a store: its envelope says where it belongs. The catalog has found it in order."""
-        content = json.loads(stored.json)
-        envelope, payload = content["envelope"], content["payload"]
-        value = payload["value"]
-        place = self._place(
-            Series(
-                run_id=envelope["run_ref"], attempt=_attempt(connection, envelope), key=payload["metric_key"],
-                stage_id=envelope.get("stage_execution_ref") or None, rank=envelope.get("rank"),
-                batch_id=envelope.get("batch_execution_ref") or None,
-                sample_id=envelope.get("sample_observation_ref") or None,
-                operation_id=envelope.get("operation_context_ref") or None,
-                deployment_id=envelope.get("deployment_execution_ref") or None,
-                unit=payload.get("unit") or None, session=session.session_id.hex(),
-            )
-        )  # fmt: skip
-        wide = str(value) if type(value) is int and abs(value) > _EXACT else None
-        time_ns = parse_instant(envelope["observed_at"])
-        self._singles.add(place, stored_step(payload.get("step")), time_ns, as_float(value), sequence, wide)
+    def _stored(self, made: StoredMetric, sequence: int) -> None:
+        self._singles.add(self._place(made.series), made.step, made.time_ns, made.value, sequence, made.wide)
         self.rows += 1
 
 
-def _counts(connection: sqlite3.Connection, entry: capture_pb2.Entry, position: Position, item: int) -> bool:
-    """Whether this is a metric, was found in order, and was not stored before."""
-    if entry.record_stored.record_type != "metric":
-        return False
+def stored_metric(
+    connection: sqlite3.Connection, session: bytes, stored: capture_pb2.RecordStored, position: Position, item: int
+) -> StoredMetric | None:
+    """Return the metric put through a store with this item; its envelope says where it belongs.
+
+    None: it is no metric, was not found in order by the catalog, or was stored before.
+    """
+    if stored.record_type != "metric":
+        return None
     row = connection.execute(
         "SELECT b.segment, b.offset, r.item FROM stored_records r JOIN batches b ON b.id = r.batch WHERE r.ref = ?",
-        (entry.record_stored.ref,),
+        (stored.ref,),
     ).fetchone()
-    return row is not None and tuple(row) == (position.segment, position.offset, item)
+    if row is None or tuple(row) != (position.segment, position.offset, item):
+        return None
+    content = json.loads(stored.json)
+    envelope, payload = content["envelope"], content["payload"]
+    series = Series(
+        run_id=envelope["run_ref"], attempt=_attempt(connection, envelope), key=payload["metric_key"],
+        stage_id=envelope.get("stage_execution_ref") or None, rank=envelope.get("rank"),
+        batch_id=envelope.get("batch_execution_ref") or None,
+        sample_id=envelope.get("sample_observation_ref") or None,
+        operation_id=envelope.get("operation_context_ref") or None,
+        deployment_id=envelope.get("deployment_execution_ref") or None,
+        unit=payload.get("unit") or None, session=session.hex(),
+    )  # fmt: skip
+    value = payload["value"]
+    wide = str(value) if type(value) is int and abs(value) > _EXACT else None
+    time_ns = parse_instant(envelope["observed_at"])
+    return StoredMetric(series, stored_step(payload.get("step")), time_ns, as_float(value), wide)
 
 
 def _attempt(connection: sqlite3.Connection, envelope: dict[str, Any]) -> int | None:

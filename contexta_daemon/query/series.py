@@ -1,10 +1,15 @@
-"""A metric over a run, read from the log: only the batches that the catalog says hold it."""
+"""A metric over a run: out of the columns, and what is not in them yet out of the log.
+
+Of the log only the batches are read that the catalog says hold it.
+"""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +18,11 @@ from contexta.errors import NotFoundError, ValidationError
 from contexta.interpretation.downsample import downsample
 from contexta.v1 import query_pb2
 from contexta_daemon.batches import BadBatchError, DecodedBatch, decode, decode_step
+from contexta_daemon.catalog import BEGINNING
 from contexta_daemon.catalog.observations import whole_number
 from contexta_daemon.catalog.ranges import IdSet
-from contexta_daemon.catalog.schema import HAS_METRICS
+from contexta_daemon.catalog.schema import HAS_METRICS, HAS_STORED
+from contexta_daemon.columns import ColumnPoints, read_columns, stored_metric
 from contexta_daemon.log import LogCorruptError, LogTruncatedError, Position, ReadableLog
 
 from .finding import FoundRun, find_run
@@ -30,6 +37,7 @@ class _Points:
     """Columns of points as they are found; `wide` holds the exact integers by their place."""
 
     step: list[npt.NDArray[np.int64]] = field(default_factory=list)
+    has_step: list[npt.NDArray[np.bool_]] = field(default_factory=list)
     value: list[npt.NDArray[np.float64]] = field(default_factory=list)
     time_ns: list[npt.NDArray[np.int64]] = field(default_factory=list)
     rank: list[npt.NDArray[np.int32]] = field(default_factory=list)
@@ -43,11 +51,30 @@ class _Points:
         time_ns: npt.NDArray[np.int64],
         rank: int | None,
     ) -> None:
-        self.step.append(step)
-        self.value.append(value)
-        self.time_ns.append(time_ns)
-        self.rank.append(np.full(len(step), -1 if rank is None else rank, dtype=np.int32))
-        self.count += len(step)
+        """Add points of the log, whose steps are in their stored form."""
+        steps, has_step = decode_step(step)
+        ranks = np.full(len(step), -1 if rank is None else rank, dtype=np.int32)
+        self._append(steps, has_step, value, time_ns, ranks)
+
+    def add_columns(self, found: ColumnPoints) -> None:
+        self.wide |= {self.count + place: text for place, text in found.wide.items()}
+        self._append(found.step, found.has_step, found.value, found.time_ns, found.rank)
+
+    def _append(
+        self,
+        step: npt.NDArray[np.int64],
+        has_step: npt.NDArray[np.bool_],
+        value: npt.NDArray[np.float64],
+        time_ns: npt.NDArray[np.int64],
+        rank: npt.NDArray[np.int32],
+    ) -> None:
+        if len(step):
+            self.step.append(step)
+            self.has_step.append(has_step)
+            self.value.append(value)
+            self.time_ns.append(time_ns)
+            self.rank.append(rank)
+            self.count += len(step)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,20 +89,36 @@ class _Source:
 
 
 def read_series(
-    connection: sqlite3.Connection, log: ReadableLog, request: query_pb2.GetStepSeriesRequest
+    connection: sqlite3.Connection,
+    log: ReadableLog,
+    request: query_pb2.GetStepSeriesRequest,
+    *,
+    columns: Path | None = None,
 ) -> query_pb2.GetStepSeriesResponse:
     """Return the points of a metric in a run, ordered by (step, time); those without a step come first.
 
+    `columns`: the folder of the columns, where there are any; else all is read from the log.
     Raises NotFoundError for a run or metric that is not there, ValidationError when the answer is too long to be sent
     whole.
     """
     run = find_run(connection, request.run_id, request.attempt)
     stage = _stage(connection, run, request.stage_id, request.stage_name)
     sources = _sources(connection, run, request, stage)
-    points = _Points()
+    points, start = _Points(), BEGINNING
+    if columns is not None:
+        found, start = read_columns(
+            columns,
+            run_id=run.run_ref,
+            attempt=run.attempt,
+            key=request.metric_key,
+            stage_id=stage or None,
+            rank=request.rank if request.HasField("rank") else None,
+        )
+        points.add_columns(found)
     for source in sources:
-        _read_source(connection, log, source, points)
-    unit = _unit(connection, sources)
+        _read_source(connection, log, source, start, points)
+    _read_stored(connection, log, run, request, stage, start, points)
+    unit = _unit(connection, run, request.metric_key, sources)
     return _reply(run.run_ref, stage, unit, points, request.max_points)
 
 
@@ -106,7 +149,7 @@ def _sources(
     for session, session_id, rank, key_id in rows:
         if not request.HasField("rank") or rank == request.rank:
             keys.setdefault((session, session_id, rank), set()).add(key_id)
-    if not rows:
+    if not rows and not _is_summed_up(connection, run, request.metric_key):
         raise _no_metric(connection, run, request.metric_key)
     return [
         _Source(session, session_id, rank, frozenset(ids), _scopes(connection, run, session, stage))
@@ -124,6 +167,12 @@ def _scopes(connection: sqlite3.Connection, run: FoundRun, session: int, stage: 
     return frozenset(row[0] for row in rows)
 
 
+def _is_summed_up(connection: sqlite3.Connection, run: FoundRun, key: str) -> bool:
+    """Whether a metric was captured, or put through a store."""
+    found = connection.execute("SELECT 1 FROM summaries WHERE run = ? AND key = ? LIMIT 1", (run.id, key)).fetchone()
+    return found is not None
+
+
 def _no_metric(connection: sqlite3.Connection, run: FoundRun, key: str) -> NotFoundError:
     from difflib import get_close_matches
 
@@ -139,7 +188,7 @@ def _no_metric(connection: sqlite3.Connection, run: FoundRun, key: str) -> NotFo
     return NotFoundError(f"{run.run_ref} has no metric {key!r}.{hint}", details={"nearest": near[0] if near else ""})
 
 
-def _unit(connection: sqlite3.Connection, sources: Sequence[_Source]) -> str:
+def _unit(connection: sqlite3.Connection, run: FoundRun, key: str, sources: Sequence[_Source]) -> str:
     for source in sources:
         for key_id in sorted(source.keys):
             row = connection.execute(
@@ -147,10 +196,16 @@ def _unit(connection: sqlite3.Connection, sources: Sequence[_Source]) -> str:
             ).fetchone()
             if row and row[0]:
                 return str(row[0])
-    return ""
+    row = connection.execute(
+        "SELECT unit FROM summaries WHERE run = ? AND key = ? AND unit != '' LIMIT 1", (run.id, key)
+    ).fetchone()
+    return str(row[0]) if row else ""
 
 
-def _read_source(connection: sqlite3.Connection, log: ReadableLog, source: _Source, points: _Points) -> None:
+def _read_source(
+    connection: sqlite3.Connection, log: ReadableLog, source: _Source, start: Position, points: _Points
+) -> None:
+    """Read what a session captured from `start` on."""
     if not source.scopes:
         return
     wanted_keys, wanted_scopes = IdSet(source.keys), IdSet(source.scopes)
@@ -161,8 +216,9 @@ def _read_source(connection: sqlite3.Connection, log: ReadableLog, source: _Sour
         )
     }
     rows = connection.execute(
-        "SELECT segment, offset, scopes, keys FROM batches WHERE session = ? AND kinds & ? ORDER BY id",
-        (source.session, HAS_METRICS),
+        "SELECT segment, offset, scopes, keys FROM batches WHERE session = ? AND kinds & ? "
+        "AND (segment, offset) >= (?, ?) ORDER BY id",
+        (source.session, HAS_METRICS, start.segment, start.offset),
     )
     for segment, offset, scopes, keys in rows:
         if not wanted_keys.in_ranges(keys) or not wanted_scopes.in_ranges(scopes):
@@ -172,6 +228,43 @@ def _read_source(connection: sqlite3.Connection, log: ReadableLog, source: _Sour
         except (LogCorruptError, LogTruncatedError, BadBatchError):
             continue  # counted by the log, shown by the status
         _take(batch, source, groups, points)
+
+
+def _read_stored(
+    connection: sqlite3.Connection,
+    log: ReadableLog,
+    run: FoundRun,
+    request: query_pb2.GetStepSeriesRequest,
+    stage: str,
+    start: Position,
+    points: _Points,
+) -> None:
+    """Read what was put through a store from `start` on."""
+    rows = connection.execute(
+        "SELECT segment, offset FROM batches WHERE kinds & ? AND (segment, offset) >= (?, ?) ORDER BY id",
+        (HAS_STORED, start.segment, start.offset),
+    )
+    wanted: dict[str, Any] = {"run_id": run.run_ref, "attempt": run.attempt, "key": request.metric_key}
+    if stage:
+        wanted["stage_id"] = stage
+    if request.HasField("rank"):
+        wanted["rank"] = request.rank
+    for segment, offset in rows:
+        position = Position(segment, offset)
+        try:
+            logged = log.read_at(position)
+            batch = decode(logged)
+        except (LogCorruptError, LogTruncatedError, BadBatchError):
+            continue  # counted by the log, shown by the status
+        for item, entry in enumerate(batch.entries):
+            if not entry.HasField("record_stored"):
+                continue
+            made = stored_metric(connection, logged.envelope.session_id, entry.record_stored, position, item)
+            if made is not None and all(getattr(made.series, name) == value for name, value in wanted.items()):
+                if made.wide is not None:
+                    points.wide[points.count] = made.wide
+                step, value = np.array([made.step], dtype=np.int64), np.array([made.value])
+                points.add(step, value, np.array([made.time_ns], dtype=np.int64), made.series.rank)
 
 
 def _take(
@@ -222,9 +315,8 @@ def _reply(
 ) -> query_pb2.GetStepSeriesResponse:
     if not points.count:
         return query_pb2.GetStepSeriesResponse(run_id=run_ref, stage_id=stage, unit=unit)
-    step, has_step = decode_step(np.concatenate(points.step))
-    value, time_ns = np.concatenate(points.value), np.concatenate(points.time_ns)
-    rank = np.concatenate(points.rank)
+    step, has_step = _joined(points.step), _joined(points.has_step)
+    value, time_ns, rank = _joined(points.value), _joined(points.time_ns), _joined(points.rank)
     order = _order(step, has_step, time_ns)
     if max_points:
         kept = downsample(value if order is None else value[order], max_points)
@@ -250,6 +342,10 @@ def _reply(
         total_points=points.count,
         wide=_wide_places(points.wide, order),
     )
+
+
+def _joined(parts: list[Any]) -> Any:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def _order(

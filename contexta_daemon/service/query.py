@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import closing
+from pathlib import Path
 from typing import Any, TypeVar
 
 import anyio
@@ -35,10 +36,12 @@ class QueryService(query_pb2_grpc.QueryServicer):
         *,
         stopping: anyio.Event,
         expected_terminal_stages: Sequence[str] = (),
+        columns: Path | None = None,
     ) -> None:
         self._catalog = catalog
         self._log = log
         self._runner = runner
+        self._columns = columns
         self._stopping = stopping
         self._expected_terminal_stages = tuple(expected_terminal_stages)
         self._caught_up = CatalogWait(log, runner)
@@ -94,7 +97,7 @@ class QueryService(query_pb2_grpc.QueryServicer):
 
         def read() -> query_pb2.GetStepSeriesResponse:
             with closing(self._catalog.connect()) as connection:
-                return read_series(connection, self._log, request)
+                return read_series(connection, self._log, request, columns=self._columns)
 
         return await anyio.to_thread.run_sync(read, limiter=self._threads)
 
