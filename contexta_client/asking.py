@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         WorkerRecord,
     )
 
+    from .artifact_store.workspace_artifacts import WorkspaceArtifacts
     from .notebook import Notebook
     from .query.questions import Questions
     from .query.records import RecordStore
@@ -70,6 +71,29 @@ class Asking(AskingOfMany):
         from .query.records import RecordStore
 
         return RecordStore(self._connect())
+
+    @property
+    def artifact_store(self) -> WorkspaceArtifacts:
+        """The artifacts: put, get, read, verify, export; captured ones are found where they lie."""
+        from contexta.errors import NotFoundError
+
+        from .artifact_store.store import ArtifactStore
+        from .artifact_store.answers import VaultConfig
+        from .artifact_store.workspace_artifacts import WorkspaceArtifacts
+
+        def lookup(ref: str) -> ArtifactRecord | None:
+            found = captured(ref)
+            return found[-1] if found else None
+
+        def captured(ref: str | None = None) -> list[ArtifactRecord]:
+            try:
+                return self.list_artifacts(artifact_ref=ref)
+            except NotFoundError:  # there is no workspace yet
+                return []
+
+        store = ArtifactStore(VaultConfig(root_path=self.config.workspace.artifacts_path))
+        announce = self.metadata_store.artifacts.put
+        return WorkspaceArtifacts(store, lookup=lookup, announce=announce, captured=captured)
 
     @property
     def notebook(self) -> Notebook:

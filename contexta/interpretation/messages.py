@@ -65,8 +65,7 @@ def _fill(message: Message, answer: Answer) -> None:
             target.SetInParent()
             _fill(target, value)
         elif _is_repeated(field):
-            # A gap in an array of numbers travels as NaN.
-            getattr(message, field.name).extend(math.nan if item is None else item for item in value)
+            getattr(message, field.name).extend(value)
         else:
             setattr(message, field.name, value)
 
@@ -89,8 +88,7 @@ def _read(message: Message, name: str, hint: Any) -> Any:
         inner = get_args(kind)[0]
         if field.message_type is not None:
             return tuple(from_message(item, inner) for item in value)
-        gaps = _without_none(inner)[1]
-        return tuple(None if gaps and item != item else item for item in value)
+        return tuple(value)
     if field.message_type is not None:
         return from_message(value, kind) if message.HasField(name) else None
     if field.has_presence:

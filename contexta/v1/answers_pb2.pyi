@@ -498,14 +498,14 @@ class Table(_message.Message):
     def __init__(self, columns: _Optional[_Iterable[str]] = ..., rows_json: _Optional[str] = ..., title: _Optional[str] = ...) -> None: ...
 
 class ChartLine(_message.Message):
-    __slots__ = ("name", "x", "y")
+    __slots__ = ("name", "x", "y_json")
     NAME_FIELD_NUMBER: _ClassVar[int]
     X_FIELD_NUMBER: _ClassVar[int]
-    Y_FIELD_NUMBER: _ClassVar[int]
+    Y_JSON_FIELD_NUMBER: _ClassVar[int]
     name: str
     x: _containers.RepeatedScalarFieldContainer[float]
-    y: _containers.RepeatedScalarFieldContainer[float]
-    def __init__(self, name: _Optional[str] = ..., x: _Optional[_Iterable[float]] = ..., y: _Optional[_Iterable[float]] = ...) -> None: ...
+    y_json: str
+    def __init__(self, name: _Optional[str] = ..., x: _Optional[_Iterable[float]] = ..., y_json: _Optional[str] = ...) -> None: ...
 
 class Chart(_message.Message):
     __slots__ = ("title", "kind", "lines", "x_title", "y_title", "x_labels")

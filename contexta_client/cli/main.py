@@ -16,12 +16,31 @@ from contexta._version import __version__
 
 from .output import Terminal, examples, handled
 
+# Name -> (module, what it does). The function has the command's name, with _ for -.
 COMMANDS = {
     "runs": ("runs", "List runs, the oldest first."),
-    "run": ("runs", "Look at one run: show, list, series."),
+    "run": ("runs", "Look at one run: show, list, series, compare, diagnose."),
+    "compare": ("findings", "Compare two runs."),
+    "compare-multi": ("findings", "Compare several runs in one table."),
+    "diagnostics": ("findings", "Say what is wrong with a run."),
+    "stragglers": ("findings", "Find ranks that are slower than their peers."),
+    "lineage": ("findings", "Follow where a thing came from, and what came from it."),
+    "search": ("fleet", "Search runs or artifacts for words."),
+    "trend": ("fleet", "Show a metric, a duration or a size over runs."),
+    "aggregate": ("fleet", "Show a metric over runs in numbers."),
+    "anomaly": ("fleet", "Compare a run with those before it."),
+    "alert": ("fleet", "Evaluate rules such as 'accuracy<0.9'."),
+    "report": ("reports", "Build a report: markdown, html, json, csv."),
+    "provenance": ("artifacts", "What a run was made from: audit, diff."),
+    "artifact": ("artifacts", "Artifacts: register, verify, export."),
+    "sql": ("sql", "Read-only SQL over everything."),
     "tail": ("records", "Follow records live, as they become durable."),
-    "export": ("records", "Write records to a file: export jsonl FILE."),
+    "export": ("records", "Write records or a report to a file: jsonl, csv, parquet, html."),
+    "backup": ("recovery", "Back a workspace up: create."),
+    "restore": ("recovery", "Restore a backup: apply."),
+    "recover": ("recovery", "Deliver again, or make everything again from the log: replay, rebuild."),
     "daemon": ("daemon", "The background service: start, stop, status, logs, install."),
+    "ui": ("reports", "Pages of the newest runs, in the browser."),
 }
 
 
@@ -35,7 +54,7 @@ class Lazy(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"contexta_client.cli.{COMMANDS[cmd_name][0]}")
-        command = getattr(module, cmd_name)
+        command = getattr(module, cmd_name.replace("-", "_"))
         assert isinstance(command, click.Command)
         return command
 
@@ -54,7 +73,8 @@ class Lazy(click.Group):
     epilog=examples(
         "contexta runs --project iris-svm --status failed",
         "contexta run show linear-svm",
-        "contexta run series linear-svm loss --max-points 200",
+        "contexta compare linear-svm rbf-svm",
+        "contexta report snapshot linear-svm --output linear-svm.html",
         "contexta tail --key loss",
         "contexta daemon status",
     ),

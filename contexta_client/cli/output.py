@@ -94,6 +94,13 @@ _STYLES = {
     "lost": "red",
     "gone": "yellow",
     "cancelled": "yellow",
+    "error": "red",
+    "warning": "yellow",
+    "holds": "red",
+    "intact": "green",
+    "changed": "yellow",
+    "added": "green",
+    "removed": "red",
 }
 
 
@@ -106,6 +113,15 @@ def shown(value: object) -> str:
     if value is None:
         return ""
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else plain(str(value))
+
+
+def number(value: float | int | None) -> str:
+    """Return a number in at most six digits; `-` where there is none, NaN as `NaN`."""
+    if value is None:
+        return "-"
+    if isinstance(value, int) or (value.is_integer() and abs(value) < 1e6):
+        return f"{int(value):,}"
+    return "NaN" if value != value else f"{value:.6g}"
 
 
 def plain(text: str) -> str:

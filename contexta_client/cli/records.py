@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +16,10 @@ from .output import Terminal, examples, plain
 if TYPE_CHECKING:
     from contexta.interpretation import ObservationRecord
 
+CSV_COLUMNS = (
+    "record_id", "run_id", "stage_id", "batch_id", "sample_id", "record_type", "key", "observed_at", "step", "rank",
+    "value", "unit", "message",
+)  # fmt: skip
 RECORD_TYPES = click.Choice(["metric", "event", "span", "degraded"])
 
 
@@ -92,3 +98,77 @@ def jsonl(terminal: Terminal, /, file: Path, all_attempts: bool, **wanted: str |
     except OSError as error:
         raise StorageError(f"{file} cannot be written: {os.strerror(error.errno or 0)}", cause=error) from error
     terminal.say({"file": str(file), "records": count}, f"{count:,} records written to {file}")
+
+
+@export.command("csv", epilog=examples("contexta export csv loss.csv --run linear-svm --key loss"))
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@_filter_options
+@click.pass_obj
+def export_csv(terminal: Terminal, /, file: Path, **wanted: str | None) -> None:
+    """Write records as comma-separated values, a line each. FILE is there whole, or not at all."""
+    import csv
+
+    count = 0
+    with whole_file(file) as temporary, temporary.open("x", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(CSV_COLUMNS)
+        for record in _scan(terminal, wanted):
+            writer.writerow([_cell(getattr(record, name)) for name in CSV_COLUMNS])
+            count += 1
+    terminal.say({"file": str(file), "records": count}, f"{count:,} records written to {file}")
+
+
+@export.command("parquet", epilog=examples("contexta export parquet metrics.parquet --project churn"))
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@_filter_options
+@click.pass_obj
+def export_parquet(terminal: Terminal, /, file: Path, **wanted: str | None) -> None:
+    """Write metrics as a Parquet file. FILE is there whole, or not at all."""
+    from .parquet import write_metrics
+
+    with whole_file(file) as temporary:
+        count = write_metrics(temporary, _scan(terminal, {**wanted, "record_type": "metric"}))
+    terminal.say({"file": str(file), "records": count}, f"{count:,} metrics written to {file}")
+
+
+@export.command("html", epilog=examples("contexta export html linear-svm report.html"))
+@click.argument("run_id", metavar="RUN")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.pass_obj
+def export_html(terminal: Terminal, run_id: str, file: Path) -> None:
+    """Write the report of a run as one page that opens offline."""
+    from .findings import findings
+
+    document = findings(terminal).report("snapshot", run_ids=[run_id])
+    with whole_file(file) as temporary:
+        temporary.write_text(document.to_html(), encoding="utf-8")
+    terminal.say({"file": str(file), "title": document.title}, f"{document.title}: {file}")
+
+
+def _scan(terminal: Terminal, wanted: Mapping[str, str | None]) -> Iterator[ObservationRecord]:
+    from contexta_client.query.records import RecordStore
+
+    return RecordStore(terminal.connection()).scan(wanted)
+
+
+def _cell(value: object) -> object:
+    """A spreadsheet must not take captured text for a formula."""
+    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
+        return f"'{value}"
+    return "" if value is None else value
+
+
+@contextlib.contextmanager
+def whole_file(file: Path) -> Iterator[Path]:
+    """Give a temporary file to write; it takes the place of `file` when all went well. Raises StorageError."""
+    from contexta.errors import StorageError
+
+    temporary = file.with_name(f".{file.name[:200]}.{os.urandom(6).hex()}.tmp")
+    try:
+        yield temporary
+        temporary.replace(file)
+    except OSError as error:
+        raise StorageError(f"{file} cannot be written: {os.strerror(error.errno or 0)}", cause=error) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)

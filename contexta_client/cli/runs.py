@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .findings import compare, diagnostics
 from .output import Terminal, examples, human_seconds, plain, short_time, shown
 
 if TYPE_CHECKING:
@@ -274,3 +275,7 @@ def _tag(text: str) -> tuple[str, str]:
     if not equals:
         raise click.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="--tag")
     return name, value
+
+
+run.add_command(compare)
+run.add_command(diagnostics, "diagnose")

@@ -163,4 +163,4 @@ def _line(sources: Sources, summary: SeriesSummary, name: str) -> ChartLine:
     has_step = np.frombuffer(found.has_step, np.bool_)
     step = np.frombuffer(found.step, "<i8")[has_step].astype(float).tolist()
     value = np.frombuffer(found.value, "<f8")[has_step].tolist()
-    return ChartLine(name, tuple(step), tuple(each if np.isfinite(each) else None for each in value))
+    return ChartLine(name, tuple(step), tuple(value))
