@@ -27,9 +27,15 @@ def _measure_one(capture: Callable[[object, int], object], count: int) -> dict[s
                 capture(run, step)
                 if step % 2000 == 1999:  # as a training loop would: a few thousand a second, so batches stay small
                     ctx.flush(60)
+            harness.wait_for_columns(path, total)
             ctx.close()
             harness.processes.end_all(path)
-            parts = {"log": path / "records", "catalog": path / "metadata", "json lines": path / "cache"}
+            parts = {
+                "log": path / "records" / "log",
+                "columns": path / "records" / "columns",
+                "catalog": path / "metadata",
+                "json lines": path / "cache",
+            }
             for name, folder in parts.items():
                 found[name] = _size(folder) - found.get(name, 0)
     return found
@@ -44,16 +50,18 @@ def measure(report: Report, quick: bool) -> None:
         "noise in every bit": lambda run, step: run.metric("x", noise.random(), step=step),  # type: ignore[attr-defined]
     }
     line = len(json.dumps({"key": "loss", "value": math.sin(1.5), "step": 1500, "time": time.time_ns()})) + 1
-    columns = ("metrics", "series", "log", "catalog", "our json lines", "a plain json line")
+    columns = ("metrics", "series", "log", "columns", "catalog", "our json lines", "a plain json line")
     table = report.table("Bytes a metric", *columns)
-    last = 0.0
+    last: dict[str, int] = {}
     for count in sizes:
         for name, capture in kinds.items():
             found = _measure_one(capture, count)
             table.add(f"{count:,}", name, *(f"{max(0, size) / count:.1f}" for size in found.values()), line)
             if name == "smooth":
-                last = found["log"] / count
-    report.goal("bytes in the log for a metric of a smooth series", "8", f"{last:.1f}", last <= 8)
+                last = found
+    for part, goal in (("log", 8), ("columns", 5)):
+        size = last[part] / sizes[-1]
+        report.goal(f"bytes in the {part} for a metric of a smooth series", str(goal), f"{size:.1f}", size <= goal)
     report.remarks.append("Flushed every 2,000 metrics, so that batches are as small as those of a real loop.")
     report.remarks.append("Log and json lines are both kept (capture.local_jsonl: False leaves the lines out).")
 

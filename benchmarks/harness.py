@@ -160,6 +160,23 @@ def folder() -> Iterator[Path]:
             processes.remove_workspace(Path(name, "ws"))
 
 
+def wait_for_columns(workspace: Path, rows: int, timeout_s: float = 60.0) -> None:
+    """Wait until the columns of a workspace hold at least so many metrics."""
+    import duckdb
+
+    from contexta_daemon.columns import chain_in
+
+    folder = workspace / "records" / "columns"
+    found, give_up = 0, time.monotonic() + timeout_s
+    while found < rows:
+        if time.monotonic() > give_up:
+            raise TimeoutError(f"{found} of {rows} metrics are in the columns after {timeout_s:.0f} s")
+        time.sleep(0.1)
+        files = [str(folder / file.name) for file in chain_in(folder)]
+        with contextlib.suppress(duckdb.IOException):  # merged away meanwhile
+            found = duckdb.sql("SELECT count(*) FROM read_parquet($1)", params=[files]).fetchall()[0][0] if files else 0
+
+
 def warm_up(ctx: Any, name: str = "bench") -> Any:
     """Open a run and wait until sender and daemon are up; return the run."""
     run = ctx.run(name)

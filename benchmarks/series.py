@@ -21,15 +21,17 @@ def measure(report: Report, quick: bool) -> None:
     sizes = [1_000, 10_000, 100_000] if quick else [10_000, 100_000, 1_000_000]
     table = report.table(
         "Median of 7 reads; all points become numpy arrays",
-        *("points", "all", "at most 2,000", "sqlite, all", "json lines, all", "all, x sqlite"),
+        *("points", "all", "at most 2,000", "before columns", "sqlite, all", "json lines, all", "all, x sqlite"),
     )
     for count in sizes:
         values = np.sin(np.arange(count) / 1000)
-        with harness.workspace() as (ctx, _), harness.folder() as place:
+        with harness.workspace() as (ctx, path), harness.folder() as place:
             run = harness.warm_up(ctx)
             for step, value in enumerate(values.tolist()):
                 run.metric("loss", value, step=step)
             ctx.flush(120)
+            log_s = harness.seconds(lambda ctx=ctx, ref=run.ref: ctx.get_step_series(ref, "loss"))
+            harness.wait_for_columns(path, count + 1)  # warm_up captured one
             _check(ctx.get_step_series(run.ref, "loss"), values)
             whole_s = _median(lambda ctx=ctx, ref=run.ref: ctx.get_step_series(ref, "loss"))
             thin_s = _median(lambda ctx=ctx, ref=run.ref: ctx.get_step_series(ref, "loss", max_points=MAX_POINTS))
@@ -42,12 +44,12 @@ def measure(report: Report, quick: bool) -> None:
             rows.finish()
             sqlite_s = _median(lambda place=place: _from_sqlite(place / "rows.db"))
             json_s = harness.seconds(lambda place=place: _from_lines(place / "lines"))
-        shown = [_ms(taken) for taken in (whole_s, thin_s, sqlite_s, json_s)]
+        shown = [_ms(taken) for taken in (whole_s, thin_s, log_s, sqlite_s, json_s)]
         table.add(f"{count:,}", *shown, f"{whole_s / sqlite_s:.2f}")
     report.goal(f"{sizes[-1]:,} points", "50 ms", _ms(whole_s), whole_s <= 0.05)
     report.goal(f"{sizes[-1]:,} points as {MAX_POINTS:,}", "20 ms", _ms(thin_s), thin_s <= 0.02)
-    report.goal(f"{sizes[-1]:,} points, read from the log alone", "1,000 ms", _ms(whole_s), whole_s <= 1)
-    report.remarks.append("Sorted columns do not exist yet: every read here goes over the log. The run is still open.")
+    report.goal(f"{sizes[-1]:,} points, read from the log alone", "1,000 ms", _ms(log_s), log_s <= 1)
+    report.remarks.append("Read out of columns, the run still open; before columns: once, right after the flush.")
 
 
 def _check(series: Any, values: Any) -> None:
