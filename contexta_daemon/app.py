@@ -196,6 +196,7 @@ class Daemon:
             self.runner,
             stopping=self._stop,
             columns=self.config.workspace.records_path / "columns",
+            flush_columns=self.columns.flush,
             expected_terminal_stages=self.config.interpretation.expected_terminal_stages,
         )
         query_pb2_grpc.add_QueryServicer_to_server(queries, server)

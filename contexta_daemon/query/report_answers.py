@@ -35,7 +35,6 @@ from contexta.v1 import query_pb2 as pb
 
 from .fleet_answers import make_alerts, make_trend, series_of, which_runs
 from .run_answers import runs_to_compare
-from .series import read_series
 from .sources import Sources
 
 MAX_CURVES = 8
@@ -159,7 +158,7 @@ def _line(sources: Sources, summary: SeriesSummary, name: str) -> ChartLine:
         run_id=summary.run_id, metric_key=summary.metric_key, stage_id=summary.stage_id or "", max_points=CURVE_POINTS,
         rank=summary.rank,
     )  # fmt: skip
-    found = read_series(sources.connection, sources.log, asked)
+    found = sources.series(asked)
     has_step = np.frombuffer(found.has_step, np.bool_)
     step = np.frombuffer(found.step, "<i8")[has_step].astype(float).tolist()
     value = np.frombuffer(found.value, "<f8")[has_step].tolist()

@@ -31,7 +31,6 @@ from contexta.v1 import query_pb2 as pb
 from .finding import find_run
 from .pages import Pages
 from .records import Cursor, RecordFilter
-from .series import read_series
 from .sources import Sources
 
 MAX_COMPARED = 200
@@ -216,7 +215,7 @@ def _telling_key(series: Sequence[SeriesSummary]) -> str:
 
 def _rank_times(sources: Sources, run_ref: str, attempt: int, key: str, stage_id: str | None) -> list[RankTimes]:
     asked = pb.GetStepSeriesRequest(run_id=run_ref, attempt=attempt, metric_key=key, stage_id=stage_id or "")
-    series = read_series(sources.connection, sources.log, asked)
+    series = sources.series(asked)
     step, time_ns = np.frombuffer(series.step, "<i8"), np.frombuffer(series.time_ns, "<i8")
     rank, has_step = np.frombuffer(series.rank, "<i4"), np.frombuffer(series.has_step, np.bool_)
     workers = sources.listing.workers(pb.ListWorkersRequest(run_id=run_ref, attempt=attempt)).workers

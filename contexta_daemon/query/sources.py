@@ -7,6 +7,7 @@ import math
 import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from contexta.interpretation import (
@@ -34,6 +35,7 @@ from .finding import FoundRun, find_run
 from .listing import Listing
 from .pages import Pages
 from .records import Cursor, RecordFilter
+from .series import read_series
 
 MAX_SCOPES = 10_000  # batches or samples of a run that a question looks at
 MAX_DEGRADED = 1_000
@@ -48,16 +50,21 @@ FROM summaries m JOIN runs r ON r.id = m.run LEFT JOIN scopes t ON t.run = m.run
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """The catalog on one connection, the log up to `end`, and the policies of the configuration."""
+    """The catalog on one connection, the log up to `end`, the columns, and the policies of the configuration."""
 
     connection: sqlite3.Connection
     log: ReadableLog
     end: Position
     expected_terminal_stages: tuple[str, ...]
+    columns: Path | None = None
 
     @property
     def listing(self) -> Listing:
         return Listing(self.connection)
+
+    def series(self, asked: query_pb2.GetStepSeriesRequest) -> query_pb2.GetStepSeriesResponse:
+        """Return the points of a metric. Raises NotFoundError."""
+        return read_series(self.connection, self.log, asked, columns=self.columns)
 
     def facts(self, run_id: str, attempt: int = 0, *, scopes: bool = True, degraded: bool = True) -> RunFacts:
         """Return what is known of a run. scopes, degraded: whether batches and samples, and degraded records, are

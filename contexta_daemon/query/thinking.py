@@ -12,7 +12,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 import anyio.to_process
@@ -21,14 +21,18 @@ from contexta.errors import ContextaError
 from contexta_daemon.log import LogError, LogReader, Position
 
 PROCESSES = 2
+SQL_PAGE_ROWS = 1_000
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the catalog and the log are, how far the log may be read, and the policies; made of plain values."""
+    """Where catalog, log and columns are, how far the log may be read, and the policies; made of plain values."""
 
     catalog: str
     log: str
+    columns: str  # their folder; empty: all is read from the log
     segment: int
     offset: int
     expected_terminal_stages: tuple[str, ...]
@@ -64,10 +68,21 @@ class Thinkers:
     async def ask(self, method: str, request: bytes, place: Place) -> bytes:
         """Return the serialized answer. Raises QuestionError with the code that the error had."""
         found = await anyio.to_process.run_sync(answer, method, request, place, cancellable=True, limiter=self._limiter)
-        if isinstance(found, Failure):
-            kind = RefusedQuestionError if found.is_callers else QuestionError
-            raise kind(found.message, code=found.code, details=found.details, retryable=found.retryable)
-        return found
+        return _or_raise(found)
+
+    async def sql(self, text: str, place: Place, *, max_rows: int, deadline_s: float) -> list[bytes]:
+        """Return the answer to a statement as serialized pages. Raises QuestionError as `ask`."""
+        found = await anyio.to_process.run_sync(
+            answer_sql, text, place, max_rows, deadline_s, cancellable=True, limiter=self._limiter
+        )
+        return _or_raise(found)
+
+
+def _or_raise(found: Answer | Failure) -> Answer:
+    if isinstance(found, Failure):
+        kind = RefusedQuestionError if found.is_callers else QuestionError
+        raise kind(found.message, code=found.code, details=found.details, retryable=found.retryable)
+    return found
 
 
 def answer(method: str, request: bytes, place: Place) -> bytes | Failure:
@@ -80,18 +95,45 @@ def answer(method: str, request: bytes, place: Place) -> bytes | Failure:
     try:
         with closing(connect_reader(Path(place.catalog))) as connection:
             end = Position(place.segment, place.offset)
-            sources = Sources(connection, _log(place.log), end, place.expected_terminal_stages)
+            columns = Path(place.columns) if place.columns else None
+            sources = Sources(connection, _log(place.log), end, place.expected_terminal_stages, columns)
             connection.execute("BEGIN")  # one state of the catalog for all that an answer looks at
             reply: bytes = think(sources, parse(request)).SerializeToString()
             return reply
     except ContextaError as error:
-        details = {str(key): str(value) for key, value in error.details.items()}
-        is_callers = isinstance(error, ValueError | LookupError)
-        return Failure(error.code, error.message, details, error.retryable, is_callers)
+        return _failure(error)
     except LogError as error:
         return Failure(error.code, str(error), {}, error.retryable, False)
     except sqlite3.Error as error:
         return Failure("storage_failed", f"The catalog cannot be read: {error}", {}, True, False)
+
+
+def answer_sql(text: str, place: Place, max_rows: int, deadline_s: float) -> list[bytes] | Failure:
+    """Answer one statement; runs in the process that thinks."""
+    from contexta.contract.json_text import dumps
+    from contexta.v1 import query_pb2 as pb
+
+    from .sql import run_sql
+
+    try:
+        found = run_sql(
+            text,
+            catalog_path=Path(place.catalog),
+            columns_folder=Path(place.columns),
+            max_rows=max_rows,
+            deadline_s=deadline_s,
+        )
+    except ContextaError as error:
+        return _failure(error)
+    starts = range(0, len(found.rows), SQL_PAGE_ROWS)
+    parts = [pb.SqlPage(rows_json=dumps(found.rows[start : start + SQL_PAGE_ROWS])) for start in starts]
+    return [page.SerializeToString() for page in (pb.SqlPage(columns=found.columns, types=found.types), *parts)]
+
+
+def _failure(error: ContextaError) -> Failure:
+    details = {str(key): str(value) for key, value in error.details.items()}
+    is_callers = isinstance(error, ValueError | LookupError)
+    return Failure(error.code, error.message, details, error.retryable, is_callers)
 
 
 @cache

@@ -23,6 +23,9 @@ from .caught_up import CatalogWait
 Answer = TypeVar("Answer")
 
 THREADS = 4
+SQL_MAX_ROWS = 1_000_000
+COLUMNS_TIMEOUT_S = 30.0
+SQL_DEADLINE_S = 600.0
 
 
 class QueryService(query_pb2_grpc.QueryServicer):
@@ -37,11 +40,14 @@ class QueryService(query_pb2_grpc.QueryServicer):
         stopping: anyio.Event,
         expected_terminal_stages: Sequence[str] = (),
         columns: Path | None = None,
+        flush_columns: Callable[[], object] = lambda: None,
     ) -> None:
+        """columns: their folder. flush_columns: writes, in a thread, what is followed but in no file yet."""
         self._catalog = catalog
         self._log = log
         self._runner = runner
         self._columns = columns
+        self._flush_columns = flush_columns
         self._stopping = stopping
         self._expected_terminal_stages = tuple(expected_terminal_stages)
         self._caught_up = CatalogWait(log, runner)
@@ -59,11 +65,34 @@ class QueryService(query_pb2_grpc.QueryServicer):
 
     async def _think(self, method: str, request: Any) -> bytes:
         """Ask a process that thinks. Its answer is passed on as it is: bytes of the reply."""
-        end = await self._caught_up()
-        place = Place(
-            str(self._catalog.path), str(self._log.path), end.segment, end.offset, self._expected_terminal_stages
+        return await self._thinkers.ask(method, request.SerializeToString(), await self._place())
+
+    async def Sql(self, request: Any, context: Any) -> AsyncIterator[query_pb2.SqlPage]:  # noqa: N802
+        left_s = context.time_remaining()
+        place = await self._place()
+        if self._columns is not None:
+            end = Position(place.segment, place.offset)
+            await self._runner.wait_applied("columns", end, COLUMNS_TIMEOUT_S)
+            await anyio.to_thread.run_sync(self._flush_columns)
+        pages = await self._thinkers.sql(
+            request.text,
+            place,
+            max_rows=request.max_rows or SQL_MAX_ROWS,
+            deadline_s=min(SQL_DEADLINE_S, SQL_DEADLINE_S if left_s is None else left_s),
         )
-        return await self._thinkers.ask(method, request.SerializeToString(), place)
+        for page in pages:
+            yield query_pb2.SqlPage.FromString(page)
+
+    async def _place(self) -> Place:
+        end = await self._caught_up()
+        return Place(
+            str(self._catalog.path),
+            str(self._log.path),
+            str(self._columns or ""),
+            end.segment,
+            end.offset,
+            self._expected_terminal_stages,
+        )
 
     async def ListProjects(self, request: Any, context: Any) -> query_pb2.ListProjectsResponse:  # noqa: N802
         return await self._list(lambda listing: listing.projects())
