@@ -19,7 +19,7 @@ RESULTS = HERE / "results"
 PAGE = HERE.parent / "docs" / "benchmarks.md"
 NAMES = [
     "call", "log_call", "throughput", "loop_overhead", "startup", "memory", "disk_bytes", "series", "artifact",
-    "compare", "run_list", "trackers",
+    "compare", "run_list", "reports_beside", "trackers",
 ]  # fmt: skip
 
 

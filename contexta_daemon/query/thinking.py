@@ -6,6 +6,8 @@ the error says. The process reads the catalog and the log, and writes nothing.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -21,6 +23,7 @@ from contexta.errors import ContextaError
 from contexta_daemon.log import LogError, LogReader, Position
 
 PROCESSES = 2
+NICENESS = 5
 SQL_PAGE_ROWS = 1_000
 
 Answer = TypeVar("Answer")
@@ -91,6 +94,7 @@ def answer(method: str, request: bytes, place: Place) -> bytes | Failure:
 
     from .sources import Sources
 
+    _lower_priority()
     parse, think = _questions()[method]
     try:
         with closing(connect_reader(Path(place.catalog))) as connection:
@@ -115,6 +119,7 @@ def answer_sql(text: str, place: Place, max_rows: int, deadline_s: float) -> lis
 
     from .sql import run_sql
 
+    _lower_priority()
     try:
         found = run_sql(
             text,
@@ -134,6 +139,13 @@ def _failure(error: ContextaError) -> Failure:
     details = {str(key): str(value) for key, value in error.details.items()}
     is_callers = isinstance(error, ValueError | LookupError)
     return Failure(error.code, error.message, details, error.retryable, is_callers)
+
+
+@cache
+def _lower_priority() -> None:
+    """Below the daemon, which is below the training: on a full machine a report waits for an append."""
+    with contextlib.suppress(OSError):
+        os.nice(NICENESS)
 
 
 @cache
