@@ -8,6 +8,7 @@ from contexta.errors import DeadlineError, NotFoundError
 from contexta.v1 import query_pb2 as q
 from contexta_daemon.catalog import Catalog
 from contexta_daemon.followers import Runner
+from contexta_daemon.service import caught_up
 from contexta_daemon.service import query as service
 
 
@@ -57,7 +58,7 @@ def test_an_answer_has_what_was_durable_when_it_was_asked_for(tmp_path):
 
 
 def test_a_catalog_that_cannot_go_on_is_said_and_not_waited_for_for_ever(tmp_path, monkeypatch):
-    monkeypatch.setattr(service, "CATALOG_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(caught_up, "CATALOG_TIMEOUT_S", 0.2)
 
     async def play(daemon):
         def refuse(batches, end):
