@@ -36,7 +36,7 @@ OVERLAYS: dict[str, dict[str, Any]] = {
         "capture": {"on_full": "block", "block_timeout_s": 5.0, "exit_timeout_s": 60.0},
         "records": {"durability": "fsync"},
         "artifacts": {"mode": "copy"},
-        "retention": {"record_days": 0},
+        "retention": {"log": "keep"},
     },
 }
 

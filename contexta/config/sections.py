@@ -134,10 +134,10 @@ class SurfacesConfig(Section):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class RetentionConfig(Section):
-    """How long records are kept. 0: for ever."""
+    """What becomes of log segments whose metrics are all in columns."""
 
     section_name: ClassVar[str] = "retention"
-    record_days: int = at_least(0, 0)
+    log: str = choice("keep")  # events, spans and models are in the log alone, and rebuilding reads all of it
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -13,7 +13,7 @@ from .files import SPILL_FOLDER
 from .gathering import Points, Series
 from .schema import SORTED_BY, TYPES, VERSION
 
-MEMORY_LIMIT = "384MB"
+MEMORY_LIMIT = "192MB"
 COMPRESSION_LEVEL = 9  # twice the time of 1, which is a fifth of what sorting takes
 ROW_GROUP_ROWS = 491_520  # a multiple of DuckDB's vectors; fewer cost bytes, more cost memory
 
