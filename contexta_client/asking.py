@@ -77,8 +77,8 @@ class Asking(AskingOfMany):
         """The artifacts: put, get, read, verify, export; captured ones are found where they lie."""
         from contexta.errors import NotFoundError
 
-        from .artifact_store.store import ArtifactStore
         from .artifact_store.answers import VaultConfig
+        from .artifact_store.store import ArtifactStore
         from .artifact_store.workspace_artifacts import WorkspaceArtifacts
 
         def lookup(ref: str) -> ArtifactRecord | None:

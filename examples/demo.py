@@ -1,9 +1,10 @@
-"""Four worker processes train a model at three learning rates; what they captured is then asked for and drawn.
+"""Four worker processes train a model at three learning rates; what they captured is then compared and reported.
 
     make demo
 
-Each worker trains softmax regression by SGD on its own part of generated data. Leaves demo-out/report.html (one page,
-no other files) and the workspace demo-out/.contexta, to try the command line on.
+Each worker trains softmax regression by SGD on its own part of generated data. Leaves demo-out/report.html (the best
+run beside the worst), demo-out/best.html (all about the best one), and the workspace demo-out/.contexta, to try the
+command line on.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ import uuid
 from pathlib import Path
 
 import numpy as np
-from report_page import Curve, write_report
 
 from contexta import Contexta
 
@@ -47,7 +47,7 @@ def train(rank: int) -> None:
         for name, rate in LEARNING_RATES.items():
             weights = np.zeros((FEATURES, CLASSES))
             order = np.random.default_rng(rank)
-            with ctx.run(name, metadata={"learning_rate": rate}) as run:
+            with ctx.run(name, config_snapshot={"learning_rate": rate, "epochs": EPOCHS}) as run:
                 with run.stage("train") as stage:
                     step = 0
                     for _ in range(EPOCHS):
@@ -103,21 +103,27 @@ def start_afresh() -> None:
     OUT.mkdir()
 
 
-def ask() -> tuple[list[Curve], list[tuple[str, int, float, float, float]]]:
-    """Return the loss curves, and a row (run, rank, loss, accuracy, test accuracy) for each run and worker."""
-    curves, rows = [], []
+def ask() -> None:
+    """Print which run was best, what differed from the worst, and what is wrong; write the reports."""
     with Contexta(workspace=WORKSPACE, config={"project_name": PROJECT}) as ctx:
-        for run in sorted(ctx.list_runs(PROJECT), key=lambda run: run.name):
-            loss = ctx.get_step_series(run.run_id, "loss", stage_name="train")
-            accuracy = ctx.get_step_series(run.run_id, "accuracy", stage_name="train")
-            test = ctx.get_step_series(run.run_id, "test_accuracy", stage_name="evaluate")
-            for rank in sorted(set(loss.ranks.tolist())):
-                mine = loss.ranks == rank
-                curves.append(Curve(run.name, rank, loss.steps[mine].tolist(), loss.values[mine].tolist()))
-                last_accuracy = accuracy.values[accuracy.ranks == rank][-20:].mean()
-                tested = test.values[test.ranks == rank][-1]
-                rows.append((run.name, rank, curves[-1].last(), float(last_accuracy), float(tested)))
-    return curves, rows
+        runs = [run.run_id for run in ctx.list_runs(PROJECT)]
+        best = ctx.select_best_run(runs, "test_accuracy", policy="mean")  # the mean over the workers
+        worst = ctx.select_best_run(runs, "test_accuracy", policy="mean", higher_is_better=False)
+        print(f"\nBest by test accuracy: {best}; worst: {worst}. From worst to best:\n")
+        compared = ctx.compare_runs(worst, best, policy="mean")
+        for stage in compared.stage_comparisons:
+            for each in stage.metric_deltas:
+                values = f"{each.left_value:.3f} -> {each.right_value:.3f}"
+                print(f"  {stage.stage_name:<9} {each.metric_key:<14} {values}  ({each.delta:+.3f})")
+        for name, sides in compared.provenance_comparison["config"].items():
+            print(f"  {'config':<9} {name:<14} {sides['left']} -> {sides['right']}")
+        ranks = ctx.aggregate_by_rank(best, "test_accuracy")
+        print("\nTest accuracy of the best run by worker: " +
+              ", ".join(f"rank {rank} {found.mean:.3f}" for rank, found in sorted(ranks.items())))
+        issues = ctx.diagnose_run(best).issues
+        print(f"Issues of the best run: {', '.join(issue.code for issue in issues) or 'none'}")
+        (OUT / "report.html").write_text(ctx.build_run_report(worst, best).to_html(), encoding="utf-8")
+        (OUT / "best.html").write_text(ctx.build_snapshot_report(best).to_html(), encoding="utf-8")
 
 
 def main() -> None:
@@ -129,14 +135,10 @@ def main() -> None:
     listed = command_line("runs")
     print(f"$ contexta --workspace {WORKSPACE} runs")
     print(listed.stdout.rstrip() or listed.stderr.rstrip())
-    curves, rows = ask()
-    print("\nAt the end, by run and worker (training: mean of the last 20 steps)\n")
-    print(f"{'run':<10} {'rank':>4} {'loss':>8} {'accuracy':>9} {'test accuracy':>14}")
-    for name, rank, loss, accuracy, tested in rows:
-        print(f"{name:<10} {rank:>4} {loss:>8.4f} {accuracy:>9.3f} {tested:>14.3f}")
-    page = OUT / "report.html"
-    write_report(page, PROJECT, curves, rows)
-    print(f"\nOpen {page} in a browser, or try: .venv/bin/contexta --workspace {WORKSPACE} run show steady")
+    ask()
+    print(f"\nOpen {OUT / 'report.html'} and {OUT / 'best.html'} in a browser, or try:\n")
+    for line in ("run show steady", "compare timid bold", "trend test_accuracy", 'sql "select * from runs"'):
+        print(f"  .venv/bin/contexta --workspace {WORKSPACE} {line}")
 
 
 if __name__ == "__main__":

@@ -244,3 +244,23 @@ def flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[f"{prefix}{name}"] = value
     return flat
+
+
+def origin_rows(origins: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str, str]]:
+    """Return a comparison's `provenance_comparison` as rows (what, left, right)."""
+    rows = []
+    for name, value in origins.items():
+        if isinstance(value, Mapping) and set(value) == {"left", "right"}:
+            rows.append((prefix + name, _shown(value["left"]), _shown(value["right"])))
+        elif isinstance(value, Mapping):
+            rows += origin_rows(value, f"{prefix}{name}.")
+        elif isinstance(value, Sequence) and not isinstance(value, str) and len(value) == 2:
+            rows.append((prefix + name, _shown(value[0]), _shown(value[1])))
+        else:
+            removed = ".removed_" in f".{prefix}"
+            rows.append((prefix + name, _shown(value) if removed else "", "" if removed else _shown(value)))
+    return rows
+
+
+def _shown(value: object) -> str:
+    return "" if value is None else str(value)

@@ -21,6 +21,7 @@ from ..contract.json_text import dumps
 from ..v1 import query_pb2
 from .answer import Answer, plain
 from .observed import ObservationRecord
+from .series import StepSeries
 
 AnswerT = TypeVar("AnswerT", bound=Answer)
 MessageT = TypeVar("MessageT", bound=Message)
@@ -44,6 +45,32 @@ def from_message(message: Message, kind: type[AnswerT], **more: Any) -> AnswerT:
             if found is not MISSING:
                 values[name] = found
     return kind(**values)
+
+
+def step_series(reply: query_pb2.GetStepSeriesResponse, metric_key: str) -> StepSeries:
+    """Return the series of a reply; its columns are not copied."""
+    import numpy as np
+
+    values = np.frombuffer(reply.value, "<f8")
+    count = len(values)
+    if reply.step_stride:
+        steps = np.arange(count, dtype=np.int64) * reply.step_stride + reply.step_start
+    else:
+        steps = np.frombuffer(reply.step, "<i8")
+    ranks = np.frombuffer(reply.rank, "<i4")
+    return StepSeries(
+        run_id=reply.run_id,
+        metric_key=metric_key,
+        stage_id=reply.stage_id or None,
+        steps=steps,
+        has_step=np.frombuffer(reply.has_step, np.bool_) if reply.has_step else np.ones(count, dtype=np.bool_),
+        values=values,
+        times_ns=np.frombuffer(reply.time_ns, "<i8"),
+        ranks=ranks if len(ranks) else np.full(count, reply.rank_of_all if count else -1, dtype=np.int32),
+        unit=reply.unit or None,
+        total_points=reply.total_points,
+        wide={place: int(text) for place, text in reply.wide.items()},
+    )
 
 
 def _fill(message: Message, answer: Answer) -> None:

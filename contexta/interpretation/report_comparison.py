@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from .comparison import origin_rows
 from .findings import (
     Chart,
     ChartLine,
@@ -16,7 +17,7 @@ from .findings import (
     RunComparison,
 )
 from .report_parts import MAX_CHARTS, Row, SectionParts, notes_parts
-from .report_text import counted, escaped, value_text
+from .report_text import counted, escaped
 
 MAX_RUN_COLUMNS = 12
 MAX_DELTA_BARS = 12
@@ -34,9 +35,8 @@ def comparison_report(comparison: RunComparison, *, curves: Sequence[Chart] = ()
         notes_parts(_all_notes(comparison), nothing="Nothing is known to be missing on either side.").section(),
     ]
     if comparison.provenance_comparison:
-        parts = SectionParts("Provenance", "What the two runs say about where things came from.")
-        rows = [(str(key), value_text(value)) for key, value in comparison.provenance_comparison.items()]
-        parts.table(("name", "value"), rows)
+        parts = SectionParts("Provenance", "What the two runs were made from, where it differs.")
+        parts.table(("what", "left", "right"), origin_rows(comparison.provenance_comparison))
         sections.append(parts.section())
     title = f"Run Comparison Report: {comparison.left_run_id} vs {comparison.right_run_id}"
     return ReportDocument(title=title, sections=tuple(sections))

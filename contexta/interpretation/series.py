@@ -46,39 +46,6 @@ class StepSeries(Answer):
     total_points: int = 0
     wide: Mapping[int, int] = field(default_factory=dict)
 
-    @classmethod
-    def from_bytes(
-        cls,
-        *,
-        run_id: str,
-        metric_key: str,
-        stage_id: str | None,
-        step: bytes,
-        has_step: bytes,
-        value: bytes,
-        time_ns: bytes,
-        rank: bytes,
-        unit: str | None = None,
-        total_points: int = 0,
-        wide: Mapping[int, int] | None = None,
-    ) -> StepSeries:
-        """Build the series from little-endian columns as they travel, without copying them."""
-        import numpy as np
-
-        return cls(
-            run_id=run_id,
-            metric_key=metric_key,
-            stage_id=stage_id,
-            steps=np.frombuffer(step, "<i8"),
-            has_step=np.frombuffer(has_step, np.bool_),
-            values=np.frombuffer(value, "<f8"),
-            times_ns=np.frombuffer(time_ns, "<i8"),
-            ranks=np.frombuffer(rank, "<i4"),
-            unit=unit,
-            total_points=total_points,
-            wide=dict(wide or {}),
-        )
-
     @cached_property
     def points(self) -> tuple[StepPoint, ...]:
         """The points as objects, made when first looked at."""

@@ -255,7 +255,7 @@ class GetStepSeriesRequest(_message.Message):
     def __init__(self, run_id: _Optional[str] = ..., metric_key: _Optional[str] = ..., stage_id: _Optional[str] = ..., stage_name: _Optional[str] = ..., max_points: _Optional[int] = ..., attempt: _Optional[int] = ..., rank: _Optional[int] = ...) -> None: ...
 
 class GetStepSeriesResponse(_message.Message):
-    __slots__ = ("run_id", "stage_id", "step", "has_step", "value", "time_ns", "rank", "unit", "total_points", "wide")
+    __slots__ = ("run_id", "stage_id", "step", "has_step", "value", "time_ns", "rank", "unit", "total_points", "wide", "step_start", "step_stride", "rank_of_all")
     class WideEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -273,6 +273,9 @@ class GetStepSeriesResponse(_message.Message):
     UNIT_FIELD_NUMBER: _ClassVar[int]
     TOTAL_POINTS_FIELD_NUMBER: _ClassVar[int]
     WIDE_FIELD_NUMBER: _ClassVar[int]
+    STEP_START_FIELD_NUMBER: _ClassVar[int]
+    STEP_STRIDE_FIELD_NUMBER: _ClassVar[int]
+    RANK_OF_ALL_FIELD_NUMBER: _ClassVar[int]
     run_id: str
     stage_id: str
     step: bytes
@@ -283,7 +286,10 @@ class GetStepSeriesResponse(_message.Message):
     unit: str
     total_points: int
     wide: _containers.ScalarMap[int, str]
-    def __init__(self, run_id: _Optional[str] = ..., stage_id: _Optional[str] = ..., step: _Optional[bytes] = ..., has_step: _Optional[bytes] = ..., value: _Optional[bytes] = ..., time_ns: _Optional[bytes] = ..., rank: _Optional[bytes] = ..., unit: _Optional[str] = ..., total_points: _Optional[int] = ..., wide: _Optional[_Mapping[int, str]] = ...) -> None: ...
+    step_start: int
+    step_stride: int
+    rank_of_all: int
+    def __init__(self, run_id: _Optional[str] = ..., stage_id: _Optional[str] = ..., step: _Optional[bytes] = ..., has_step: _Optional[bytes] = ..., value: _Optional[bytes] = ..., time_ns: _Optional[bytes] = ..., rank: _Optional[bytes] = ..., unit: _Optional[str] = ..., total_points: _Optional[int] = ..., wide: _Optional[_Mapping[int, str]] = ..., step_start: _Optional[int] = ..., step_stride: _Optional[int] = ..., rank_of_all: _Optional[int] = ...) -> None: ...
 
 class RecordFilter(_message.Message):
     __slots__ = ("run_id", "stage_id", "batch_id", "sample_id", "record_type", "key", "project_name", "started_at", "ended_at", "attempt", "all_attempts")

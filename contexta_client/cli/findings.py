@@ -56,28 +56,13 @@ def _print_comparison(terminal: Terminal, found: RunComparison, changed: bool) -
         print()
         changes = [(each.artifact_kind, each.change, each.change_detail) for each in found.artifact_changes]
         terminal.print_table(["~artifact", "change", "~detail"], changes, empty="")
-    origins = _origin_rows(found.provenance_comparison or {})
+    from contexta.interpretation.comparison import origin_rows
+
+    origins = origin_rows(found.provenance_comparison or {})
     if origins:
         print()
         terminal.print_table(["~made from", "~left", "~right"], origins, empty="")
     print_notes(found.completeness_notes)
-
-
-def _origin_rows(origins: object, prefix: str = "") -> list[tuple[str, str, str]]:
-    """Flatten what differs: a mapping with left and right is a row, any other mapping holds more of them."""
-    if not isinstance(origins, dict):
-        return []
-    rows = []
-    for name, value in origins.items():
-        if isinstance(value, dict) and set(value) == {"left", "right"}:
-            rows.append((prefix + name, str(value["left"]), str(value["right"])))
-        elif isinstance(value, dict):
-            rows += _origin_rows(value, f"{prefix}{name}.") or [(prefix + name, "", str(value))]
-        elif isinstance(value, list | tuple) and len(value) == 2:
-            rows.append((prefix + name, str(value[0]), str(value[1])))
-        else:
-            rows.append((prefix + name, "", str(value)))
-    return rows
 
 
 @click.command(

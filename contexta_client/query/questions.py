@@ -22,7 +22,7 @@ from contexta.interpretation import (
     TimeRange,
     WorkerRecord,
 )
-from contexta.interpretation.messages import from_message
+from contexta.interpretation.messages import from_message, step_series
 from contexta.v1 import query_pb2, status_pb2
 
 from .channel import Connection, message
@@ -117,19 +117,7 @@ class Questions:
             attempt=attempt,
         )
         reply = self._ask("GetStepSeries", request)
-        return StepSeries.from_bytes(
-            run_id=reply.run_id,
-            metric_key=metric_key,
-            stage_id=reply.stage_id or None,
-            step=reply.step,
-            has_step=reply.has_step,
-            value=reply.value,
-            time_ns=reply.time_ns,
-            rank=reply.rank,
-            unit=reply.unit or None,
-            total_points=reply.total_points,
-            wide={place: int(text) for place, text in reply.wide.items()},
-        )
+        return step_series(reply, metric_key)
 
     def status(self) -> status_pb2.GetStatusResponse:
         reply: status_pb2.GetStatusResponse = self._connection.call(

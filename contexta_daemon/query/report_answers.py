@@ -20,6 +20,7 @@ from contexta.interpretation import (
 )
 from contexta.interpretation.comparison import compare_multiple_runs, compare_runs
 from contexta.interpretation.diagnosis import diagnose_run
+from contexta.interpretation.downsample import downsample
 from contexta.interpretation.fleet import metric_trend
 from contexta.interpretation.messages import from_message, to_message
 from contexta.interpretation.reports import (
@@ -138,13 +139,17 @@ def _curves(sources: Sources, runs: Sequence[RunFacts]) -> list[Chart]:
 def _curve(
     sources: Sources, runs: Sequence[RunFacts], stage: str | None, key: str, series: Sequence[SeriesSummary]
 ) -> Chart:
-    lines = [
-        _line(sources, each, f"{_label(runs, each)}{'' if each.rank is None else f' rank {each.rank}'}")
-        for each in series[:MAX_LINES]
-    ]
     title = f"{key} in {stage}" if stage else key
-    if len(series) > MAX_LINES:
-        title += f" ({MAX_LINES} of {len(series)} lines)"
+    if len(runs) > 1:
+        of_runs = {each.run_id: each for each in series}
+        lines = [_mean_line(sources, each, _label(runs, each)) for each in of_runs.values()]
+        title += ", mean of ranks" if len(of_runs) < len(series) else ""
+    else:
+        lines = [
+            _line(sources, each, f"{_label(runs, each)}{'' if each.rank is None else f' rank {each.rank}'}")
+            for each in series[:MAX_LINES]
+        ]
+        title += f" ({MAX_LINES} of {len(series)} lines)" if len(series) > MAX_LINES else ""
     unit = next((each.unit for each in series if each.unit), None)
     return Chart(title, "line", tuple(lines), x_title="step", y_title=f"{key} ({unit})" if unit else key)
 
@@ -153,13 +158,25 @@ def _label(runs: Sequence[RunFacts], series: SeriesSummary) -> str:
     return next(each.run.name for each in runs if each.run.run_id == series.run_id)
 
 
+def _mean_line(sources: Sources, summary: SeriesSummary, name: str) -> ChartLine:
+    """One line for all ranks of a run: at each step the mean of their values."""
+    asked = pb.GetStepSeriesRequest(
+        run_id=summary.run_id, metric_key=summary.metric_key, stage_id=summary.stage_id or ""
+    )
+    found = sources.series(asked)
+    steps, place = np.unique(found.steps[found.has_step], return_inverse=True)
+    values = found.values[found.has_step]
+    with np.errstate(all="ignore"):
+        means = np.bincount(place.reshape(-1), weights=values) / np.bincount(place.reshape(-1))
+    kept = downsample(means, CURVE_POINTS)
+    return ChartLine(name, tuple(steps[kept].astype(float).tolist()), tuple(means[kept].tolist()))
+
+
 def _line(sources: Sources, summary: SeriesSummary, name: str) -> ChartLine:
     asked = pb.GetStepSeriesRequest(
         run_id=summary.run_id, metric_key=summary.metric_key, stage_id=summary.stage_id or "", max_points=CURVE_POINTS,
         rank=summary.rank,
     )  # fmt: skip
     found = sources.series(asked)
-    has_step = np.frombuffer(found.has_step, np.bool_)
-    step = np.frombuffer(found.step, "<i8")[has_step].astype(float).tolist()
-    value = np.frombuffer(found.value, "<f8")[has_step].tolist()
-    return ChartLine(name, tuple(step), tuple(value))
+    steps, values = found.steps[found.has_step].astype(float), found.values[found.has_step]
+    return ChartLine(name, tuple(steps.tolist()), tuple(values.tolist()))

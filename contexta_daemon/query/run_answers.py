@@ -216,15 +216,13 @@ def _telling_key(series: Sequence[SeriesSummary]) -> str:
 def _rank_times(sources: Sources, run_ref: str, attempt: int, key: str, stage_id: str | None) -> list[RankTimes]:
     asked = pb.GetStepSeriesRequest(run_id=run_ref, attempt=attempt, metric_key=key, stage_id=stage_id or "")
     series = sources.series(asked)
-    step, time_ns = np.frombuffer(series.step, "<i8"), np.frombuffer(series.time_ns, "<i8")
-    rank, has_step = np.frombuffer(series.rank, "<i4"), np.frombuffer(series.has_step, np.bool_)
     workers = sources.listing.workers(pb.ListWorkersRequest(run_id=run_ref, attempt=attempt)).workers
     hosts = {each.rank: each.host for each in workers if each.HasField("rank")}
     found = []
-    for each in np.unique(rank[rank >= 0]).tolist():
-        mine = (rank == each) & has_step
-        steps, first = np.unique(step[mine], return_index=True)
-        found.append(RankTimes(each, hosts.get(each, ""), steps, time_ns[mine][first]))
+    for rank in np.unique(series.ranks[series.ranks >= 0]).tolist():
+        mine = (series.ranks == rank) & series.has_step
+        steps, first = np.unique(series.steps[mine], return_index=True)
+        found.append(RankTimes(rank, hosts.get(rank, ""), steps, series.times_ns[mine][first]))
     return found
 
 

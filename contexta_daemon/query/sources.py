@@ -23,9 +23,10 @@ from contexta.interpretation import (
     SampleRecord,
     SeriesSummary,
     StageRecord,
+    StepSeries,
     WorkerRecord,
 )
-from contexta.interpretation.messages import from_message, observation
+from contexta.interpretation.messages import from_message, observation, step_series
 from contexta.v1 import query_pb2
 from contexta_daemon.batches import format_ns
 from contexta_daemon.catalog.tally import NO_RANK
@@ -62,9 +63,9 @@ class Sources:
     def listing(self) -> Listing:
         return Listing(self.connection)
 
-    def series(self, asked: query_pb2.GetStepSeriesRequest) -> query_pb2.GetStepSeriesResponse:
+    def series(self, asked: query_pb2.GetStepSeriesRequest) -> StepSeries:
         """Return the points of a metric. Raises NotFoundError."""
-        return read_series(self.connection, self.log, asked, columns=self.columns)
+        return step_series(read_series(self.connection, self.log, asked, columns=self.columns), asked.metric_key)
 
     def facts(self, run_id: str, attempt: int = 0, *, scopes: bool = True, degraded: bool = True) -> RunFacts:
         """Return what is known of a run. scopes, degraded: whether batches and samples, and degraded records, are

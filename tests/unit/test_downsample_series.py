@@ -53,15 +53,15 @@ def test_no_places_are_refused(max_points: int) -> None:
 
 
 def series() -> StepSeries:
-    return StepSeries.from_bytes(
+    return StepSeries(
         run_id="run:p.r",
         metric_key="loss",
         stage_id=None,
-        step=np.array([0, 1, 2], "<i8").tobytes(),
-        has_step=bytes([0, 1, 1]),
-        value=np.array([0.5, np.nan, 2.0**70], "<f8").tobytes(),
-        time_ns=np.array([0, 1_000, 2_000_000_000], "<i8").tobytes(),
-        rank=np.array([-1, 0, 1], "<i4").tobytes(),
+        steps=np.array([0, 1, 2]),
+        has_step=np.array([False, True, True]),
+        values=np.array([0.5, np.nan, 2.0**70]),
+        times_ns=np.array([0, 1_000, 2_000_000_000]),
+        ranks=np.array([-1, 0, 1], np.int32),
         unit="ratio",
         total_points=3,
         wide={2: 2**70 + 1},

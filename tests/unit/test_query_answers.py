@@ -18,6 +18,7 @@ from logged import (
 )
 
 from contexta.errors import AmbiguousError, NotFoundError, ValidationError
+from contexta.interpretation.messages import step_series
 from contexta.v1 import capture_pb2 as pb
 from contexta.v1 import query_pb2 as q
 from contexta_daemon.catalog import Catalog
@@ -180,10 +181,21 @@ def test_everything_in_a_run_is_listed(store):
 
 
 def points(reply):
+    found = step_series(reply, "any")
     return list(zip(
-        np.frombuffer(reply.step, "<i8").tolist(), np.frombuffer(reply.has_step, "u1").tolist(),
-        np.frombuffer(reply.value, "<f8").tolist(), np.frombuffer(reply.rank, "<i4").tolist(), strict=True,
+        found.steps.tolist(), found.has_step.astype(int).tolist(), found.values.tolist(), found.ranks.tolist(),
+        strict=True,
     ))
+
+
+def test_evenly_rising_steps_and_one_rank_travel_as_numbers(store):
+    begin(store.log)
+    store.log.add(1, columns=[columns(np.arange(1000.0), series=(2, 1), step=np.arange(1000) * 5 + 8)])
+    reply = store.series()
+    assert (reply.step, reply.has_step, reply.rank) == (b"", b"", b"")
+    assert [step for step, *_ in points(reply)] == [7 + 5 * n for n in range(1000)]
+    store.log.add(1, columns=[columns([1.0], series=(2, 1), step=[3])])
+    assert [step for step, *_ in points(store.series())][:3] == [2, 7, 12]
 
 
 def test_a_series_is_ordered_by_step_and_knows_its_ranks(store):
