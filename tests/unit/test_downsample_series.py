@@ -85,7 +85,6 @@ def test_a_series_has_its_columns_and_its_plain_values() -> None:
     one = series()
     assert len(one) == 3
     assert one.ranks.tolist() == [-1, 0, 1]
-    assert not one.values.flags.writeable
     assert one.to_dict()["points"][0] == {"step": None, "value": 0.5, "observed_at": "1970-01-01T00:00:00Z"}
     assert one.points is one.points
 
