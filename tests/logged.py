@@ -57,6 +57,8 @@ def items_of(body: pb.RawBatch) -> int:
 class FakeLog:
     """A log in memory with the shape of the real one; sessions are named by one byte."""
 
+    id = b"in memory, 16 b."
+
     def __init__(self) -> None:
         self.batches: list[LoggedBatch] = []
         self.sequences: dict[bytes, int] = {}

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import anyio
 import anyio.to_thread
 
+from contexta.errors import ValidationError
 from contexta.v1 import query_pb2, query_pb2_grpc
 from contexta_daemon.catalog import Catalog
 from contexta_daemon.followers import Runner
@@ -23,6 +24,7 @@ from .caught_up import CatalogWait
 Answer = TypeVar("Answer")
 
 THREADS = 4
+LOG_MARK_BYTES = 4  # at the end of a cursor: which store it is of
 SQL_MAX_ROWS = 1_000_000
 COLUMNS_TIMEOUT_S = 30.0
 SQL_DEADLINE_S = 600.0
@@ -131,7 +133,7 @@ class QueryService(query_pb2_grpc.QueryServicer):
         return await anyio.to_thread.run_sync(read, limiter=self._threads)
 
     async def ScanRecords(self, request: Any, context: Any) -> AsyncIterator[query_pb2.RecordPage]:  # noqa: N802
-        start, end = Cursor.unpack(request.cursor), self._log.committed
+        start, end = self._cursor(request.cursor), self._log.committed
         await self._caught_up()
         left = request.limit or None
         connection, pages = await self._open(request.filter, start)
@@ -161,6 +163,15 @@ class QueryService(query_pb2_grpc.QueryServicer):
         finally:
             connection.close()
 
+    def _cursor(self, data: bytes) -> Cursor:
+        """Raises ValidationError for a cursor that no page of this store gave."""
+        cut = max(len(data) - LOG_MARK_BYTES, 0)
+        if data and data[cut:] != self._log.id[:LOG_MARK_BYTES]:
+            raise ValidationError(
+                "The cursor is of another store, or no cursor: begin without one.", code="cursor_invalid"
+            )
+        return Cursor.unpack(data[:cut])
+
     async def _open(self, asked: query_pb2.RecordFilter, start: Cursor) -> tuple[sqlite3.Connection, Pages]:
         def look_up() -> tuple[sqlite3.Connection, Pages]:
             connection = self._catalog.connect()
@@ -173,7 +184,9 @@ class QueryService(query_pb2_grpc.QueryServicer):
         return await anyio.to_thread.run_sync(look_up, limiter=self._threads)
 
     async def _next(self, pages: Pages, end: Position, limit: int) -> query_pb2.RecordPage:
-        return await anyio.to_thread.run_sync(lambda: pages.next(end, limit=limit), limiter=self._threads)
+        page = await anyio.to_thread.run_sync(lambda: pages.next(end, limit=limit), limiter=self._threads)
+        page.cursor += self._log.id[:LOG_MARK_BYTES]
+        return page
 
     async def _more(self, at: Cursor) -> bool:
         """Wait until the catalog has applied more than what was read; False when the daemon ends."""
