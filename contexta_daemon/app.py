@@ -18,6 +18,7 @@ import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from contexta._priority import give_way
 from contexta._version import PROTOCOL_MAX, PROTOCOL_MIN, __version__
 from contexta.config import UnifiedConfig, load_config
 from contexta.errors import ContextaError
@@ -65,7 +66,7 @@ def run(tenancy: Tenancy, patch: Mapping[str, Any], *, to_terminal: bool) -> int
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is meant for the training beside us
     try:
         config = load_config(patch=dict(patch), workspace=tenancy.workspace)
-        _lower_priority(config.daemon.nice)
+        give_way(config.daemon.nice, own_session=not to_terminal)
         anyio.run(_serve, tenancy, config)
     except (ContextaError, LogError, OSError) as error:
         _log.error("the daemon cannot serve: %s", error)
@@ -294,13 +295,6 @@ class Daemon:
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGHUP) as received:
             async for number in received:
                 self.stop(f"signal {signal.Signals(number).name}")
-
-
-def _lower_priority(nice: int) -> None:
-    try:
-        os.nice(nice)
-    except OSError as error:
-        _log.info("running at normal priority: %s", error)
 
 
 def _stop_rotating() -> None:

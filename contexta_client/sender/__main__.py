@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import fcntl
 import json
 import logging
@@ -14,6 +13,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+from contexta._priority import give_way
 from contexta_client.capture import spool_place
 
 
@@ -37,8 +37,7 @@ def main() -> int:
     if not arguments.foreground:
         leave_terminal()
     config = read_config(control)
-    with contextlib.suppress(OSError):
-        os.nice(int(config.get("daemon", {}).get("nice", 10)))
+    give_way(int(config.get("daemon", {}).get("nice", 10)), own_session=not arguments.foreground)
     from .service import Service
 
     service = Service(workspace, lambda: read_config(control), still_ours=lambda: is_same_file(lock, lock_path))

@@ -22,6 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any, Protocol
 
+from contexta._priority import give_way
 from contexta.errors import StorageError
 from contexta_daemon.log import LoggedBatch, Position
 
@@ -125,8 +126,7 @@ def _listen(requests: queue.Queue[Any]) -> None:
 def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # the daemon ends it by closing the pipe
-    with contextlib.suppress(OSError):
-        os.nice(NICENESS)
+    give_way(NICENESS, own_session=True)
     requests: queue.Queue[Any] = queue.Queue()
     threading.Thread(target=_listen, args=(requests,), daemon=True).start()
     from .work import Work  # takes a while, with the pipe already watched

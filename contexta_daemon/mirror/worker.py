@@ -10,7 +10,6 @@ thing that outlives a step (see files.py), so this process may be killed at any 
 from __future__ import annotations
 
 import contextlib
-import os
 import pickle
 import signal
 import sqlite3
@@ -21,6 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from contexta._priority import give_way
 from contexta.errors import ContextaError, StorageError
 from contexta_daemon.catalog import connect_reader
 from contexta_daemon.log import LoggedBatch, Position
@@ -94,8 +94,7 @@ def _receive(pipe: IO[bytes]) -> Any:
 def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # the daemon ends it by closing the pipe
-    with contextlib.suppress(OSError):
-        os.nice(NICENESS)
+    give_way(NICENESS, own_session=True)
     folder, state_path, catalog_path = (Path(argument) for argument in sys.argv[1:4])
     files = LineFiles(folder, state_path)
     connection: sqlite3.Connection | None = None

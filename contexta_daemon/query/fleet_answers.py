@@ -14,10 +14,12 @@ from contexta.interpretation import (
     CompletenessNote,
     DurationTrend,
     MetricTrend,
+    RunFacts,
     RunRecord,
     SeriesSummary,
     StageRecord,
 )
+from contexta.interpretation.comparison import select_best_run
 from contexta.interpretation.fleet import (
     ANOMALY_THRESHOLD,
     MIN_BASELINE,
@@ -31,6 +33,7 @@ from contexta.interpretation.fleet import (
 from contexta.interpretation.messages import from_message, to_message
 from contexta.interpretation.values import check_policy
 from contexta.v1 import query_pb2 as pb
+from contexta_daemon.catalog.schema import STAGE, STATES
 
 from .finding import find_run
 from .sources import Sources
@@ -59,13 +62,7 @@ def make_trend(sources: Sources, request: pb.GetTrendRequest) -> Trend:
             request.subject, runs, series, project_name=project, stage_name=request.stage_name or None
         )
     if request.kind == "duration":
-        listing = sources.listing
-        stages = [
-            (run, from_message(stage, StageRecord))
-            for run in runs
-            for stage in listing.stages(pb.ListStagesRequest(run_id=run.run_id, attempt=run.attempt)).stages
-            if stage.name == request.subject
-        ]
+        stages = _stages_named(sources, runs, request.subject)
         return stage_duration_trend(request.subject, stages, project_name=project)
     by_id = {run.run_id: run for run in runs}
     found = sources.listing.artifacts(pb.ListArtifactsRequest()).artifacts
@@ -75,6 +72,20 @@ def make_trend(sources: Sources, request: pb.GetTrendRequest) -> Trend:
         if each.kind == request.subject and each.run_id in by_id
     ]
     return artifact_size_trend(request.subject, artifacts, project_name=project)
+
+
+def _stages_named(sources: Sources, runs: Sequence[RunRecord], name: str) -> list[tuple[RunRecord, StageRecord]]:
+    """Return the stages of this name in the order of the runs."""
+    rows = sources.connection.execute(
+        "SELECT r.run_ref, s.ref, s.name, s.state, coalesce(s.ord, 0), s.started_at, s.ended_at FROM scopes s "
+        "JOIN runs r ON r.id = s.run WHERE r.newest = 1 AND s.kind = ? AND s.name = ?",
+        (STAGE, name),
+    )
+    stages = {
+        run_ref: StageRecord(ref, run_ref, name, STATES[state], order, started_at, ended_at or None)
+        for run_ref, ref, name, state, order, started_at, ended_at in rows
+    }
+    return [(run, stages[run.run_id]) for run in runs if run.run_id in stages]
 
 
 def trend_message(found: Trend) -> pb.Trend:
@@ -107,6 +118,22 @@ def aggregate(sources: Sources, request: pb.AggregateRequest) -> pb.AggregateRes
             for name, each in groups.items()
         ]
     )
+
+
+def best_run(sources: Sources, request: pb.SelectBestRunRequest) -> pb.SelectBestRunResponse:
+    """Raises NotFoundError when none has the metric, ValidationError when no run is named."""
+    if not request.run_ids:
+        raise ValidationError("There is no run to choose from: name at least one.", code="query_invalid")
+    runs = which_runs(sources, pb.RunsRequest(run_ids=request.run_ids))
+    series = series_of(sources, runs, request.metric_key)
+    run_id, value, stage = select_best_run(
+        [RunFacts(run, summaries=tuple(series[run.run_id])) for run in runs],
+        request.metric_key,
+        stage_name=request.stage_name or None,
+        higher_is_better=not request.lower_is_better,
+        policy=request.policy,
+    )
+    return pb.SelectBestRunResponse(run_id=run_id, value=value, stage_name=stage or "")
 
 
 def status_distribution(sources: Sources, request: pb.RunsRequest) -> pb.StatusDistribution:

@@ -20,7 +20,7 @@ from contexta.interpretation import (
     StageRecord,
     StragglerReport,
 )
-from contexta.interpretation.comparison import compare_multiple_runs, compare_runs, select_best_run
+from contexta.interpretation.comparison import compare_multiple_runs, compare_runs
 from contexta.interpretation.diagnosis import diagnose_run
 from contexta.interpretation.environments import audit_reproducibility, compare_environments
 from contexta.interpretation.lineage import traverse_lineage
@@ -116,17 +116,6 @@ def multi_comparison(sources: Sources, request: pb.CompareMultipleRunsRequest) -
         runs_to_compare(sources, request.run_ids), policy=request.policy, lower=request.lower_is_better
     )
     return to_message(found, pb.MultiRunComparison)
-
-
-def best_run(sources: Sources, request: pb.SelectBestRunRequest) -> pb.SelectBestRunResponse:
-    run_id, value, stage = select_best_run(
-        runs_to_compare(sources, request.run_ids),
-        request.metric_key,
-        stage_name=request.stage_name or None,
-        higher_is_better=not request.lower_is_better,
-        policy=request.policy,
-    )
-    return pb.SelectBestRunResponse(run_id=run_id, value=value, stage_name=stage or "")
 
 
 def runs_to_compare(sources: Sources, run_ids: Sequence[str]) -> list[RunFacts]:

@@ -6,8 +6,6 @@ the error says. The process reads the catalog and the log, and writes nothing.
 
 from __future__ import annotations
 
-import contextlib
-import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -19,6 +17,7 @@ from typing import Any, TypeVar
 import anyio
 import anyio.to_process
 
+from contexta._priority import give_way
 from contexta.errors import ContextaError
 from contexta_daemon.log import LogError, LogReader, Position
 
@@ -144,8 +143,7 @@ def _failure(error: ContextaError) -> Failure:
 @cache
 def _lower_priority() -> None:
     """Below the daemon, which is below the training: on a full machine a report waits for an append."""
-    with contextlib.suppress(OSError):
-        os.nice(NICENESS)
+    give_way(NICENESS, own_session=False)
 
 
 @cache
@@ -168,7 +166,7 @@ def _questions() -> dict[str, tuple[Callable[[bytes], Any], Callable[[Any, Any],
         "GetArtifactOrigin": (pb.ArtifactOriginRequest, run_answers.artifact_origin),
         "CompareRuns": (pb.CompareRunsRequest, run_answers.comparison),
         "CompareMultipleRuns": (pb.CompareMultipleRunsRequest, run_answers.multi_comparison),
-        "SelectBestRun": (pb.SelectBestRunRequest, run_answers.best_run),
+        "SelectBestRun": (pb.SelectBestRunRequest, fleet_answers.best_run),
         "DiagnoseRun": (pb.RunRequest, run_answers.diagnosis),
         "FindStragglers": (pb.FindStragglersRequest, run_answers.stragglers),
         "TraverseLineage": (pb.TraverseLineageRequest, run_answers.lineage),
