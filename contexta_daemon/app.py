@@ -35,7 +35,7 @@ from contexta.v1 import (
 from .artifacts import Hasher
 from .catalog import Catalog
 from .columns import Columns
-from .followers import Runner
+from .followers import Follower, Runner
 from .ingest.admission import Admission
 from .ingest.internal import InternalSession
 from .ingest.puts import Puts
@@ -118,7 +118,9 @@ class Daemon:
         self.columns = Columns(workspace.records_path / "columns", self.catalog)
         for follower in (self.catalog, self.mirror, self.columns):
             follower.attach(self.log.id, self.log.committed)
-        self.runner = Runner(self.log, [self.catalog, self.mirror, self.columns], is_ours=tenancy.is_ours)
+        followers: list[Follower] = [self.catalog, self.mirror, self.columns]
+        patient = (self.mirror.name, self.columns.name)
+        self.runner = Runner(self.log, followers, patient=patient, is_ours=tenancy.is_ours)
         self.hasher = Hasher(
             self.catalog,
             append=self.internal.append_internal,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
 import anyio
@@ -16,6 +16,9 @@ from .log import Log, LoggedBatch, Position
 _log = logging.getLogger("contexta.followers")
 
 READ_BYTES = 4 << 20
+FAST_BYTES = 256 << 10  # of log in LOOK_S: some 400,000 metrics a second and more
+LOOK_S = 0.05
+PATIENCE_S = 5.0
 _FIRST_RETRY_S = 0.1
 _LAST_RETRY_S = 5.0
 
@@ -39,12 +42,25 @@ class Follower(Protocol):
 
 class Runner:
     """Carries the log to each follower. A follower that fails is tried again with growing pauses; its `problem` says
-    why, and the others go on."""
+    why, and the others go on.
+
+    While metrics come in fast, those of `patient` wait, for a bounded time: what they do can be done afterwards, and
+    the processors are better used to make durable what comes. Nobody who waits for one of them waits longer for it.
+    """
 
     def __init__(
-        self, log: Log, followers: Sequence[Follower], *, threads: int = 2, is_ours: Callable[[], bool] = lambda: True
+        self,
+        log: Log,
+        followers: Sequence[Follower],
+        *,
+        patient: Collection[str] = (),
+        threads: int = 2,
+        is_ours: Callable[[], bool] = lambda: True,
     ) -> None:
         """`is_ours` tells, in a thread, whether the workspace is still this daemon's: if not, nothing is followed."""
+        self._patient = frozenset(patient)
+        self._patient_until: dict[str, float] = {}  # of those that wait, or have waited since they last had everything
+        self._wanted = {follower.name: anyio.Event() for follower in followers}
         self._log = log
         self._is_ours = is_ours
         self._followers = {follower.name: follower for follower in followers}
@@ -79,6 +95,7 @@ class Runner:
         """Wait until a follower has applied everything before `position`; False when the time is over."""
         with anyio.move_on_after(timeout_s):
             while self._applied[name] < position:
+                self._wanted[name].set()
                 await self._progress.wait()
         return self._applied[name] >= position
 
@@ -97,6 +114,8 @@ class Runner:
         retry_s = _FIRST_RETRY_S
         while True:
             moved = self._moved  # taken before the look, so that no move between is missed
+            if follower.name in self._patient:
+                await self._let_pass(follower.name)
             try:
                 at_end = await self._step(follower)
             except Exception as error:
@@ -109,7 +128,23 @@ class Runner:
             if self._problems.pop(follower.name, None):
                 _log.info("%s goes on", follower.name)
             if at_end:
+                self._patient_until.pop(follower.name, None)
                 await moved.wait()
+
+    async def _let_pass(self, name: str) -> None:
+        """Wait while the log grows fast, until somebody wants this follower, or it has waited long enough."""
+        lag = self.lag_bytes(name)
+        if lag < FAST_BYTES:
+            return
+        until = self._patient_until.setdefault(name, anyio.current_time() + PATIENCE_S)
+        while anyio.current_time() < until:
+            wanted = self._wanted[name] = anyio.Event()
+            with anyio.move_on_after(LOOK_S):
+                await wanted.wait()
+                return
+            lag, before = self.lag_bytes(name), lag
+            if lag - before < FAST_BYTES:
+                return
 
     async def _step(self, follower: Follower) -> bool:
         """Carry the next few megabytes; True when the follower has everything that was committed."""

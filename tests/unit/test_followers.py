@@ -132,3 +132,48 @@ def test_nothing_is_followed_in_a_workspace_that_is_gone(log: Log) -> None:
 
     following(log, [follower], play, is_ours=lambda: False)
     assert follower.calls == 0
+
+
+def test_a_patient_one_lets_a_fast_growing_log_pass_until_somebody_wants_it(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(followers, "FAST_BYTES", 1)
+    notebook, prompt, patient = Notebook(), Collector("prompt"), Collector("patient")
+    notebook.append(log, [session(1)])
+
+    async def play(runner: Runner) -> None:
+        for _ in range(20):  # grows faster than it is looked at
+            notebook.append(log, [session(1)])
+            runner.committed_moved()
+            assert await runner.wait_applied("prompt", log.committed, 5)
+        assert not patient.calls
+        assert await runner.wait_applied("patient", log.committed, 5)
+
+    following(log, [prompt, patient], play, patient=["patient"])
+    assert patient.sequences == prompt.sequences
+
+
+def test_a_patient_one_goes_on_when_the_log_grows_slowly_again_or_after_a_bounded_time(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(followers, "FAST_BYTES", 1)
+    monkeypatch.setattr(followers, "LOOK_S", 0.01)
+    notebook, patient = Notebook(), Collector("patient")
+    notebook.append(log, [session(1)])
+
+    async def quiet(runner: Runner) -> None:
+        while patient.position < log.committed:
+            await anyio.lowlevel.checkpoint()
+
+    following(log, [patient], quiet, patient=["patient"])
+
+    monkeypatch.setattr(followers, "PATIENCE_S", 0.05)
+    later = Collector("patient")
+
+    async def busy(runner: Runner) -> None:
+        while not later.calls:
+            notebook.append(log, [session(1)])
+            runner.committed_moved()
+            await anyio.lowlevel.checkpoint()
+
+    following(log, [later], busy, patient=["patient"])
