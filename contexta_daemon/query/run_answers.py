@@ -144,7 +144,7 @@ def lineage(sources: Sources, request: pb.TraverseLineageRequest) -> pb.LineageT
         direction=request.direction or None,
         max_depth=request.max_depth if request.HasField("max_depth") else None,
     )
-    if not found.edges and not _is_known(sources, ref):
+    if not found.edges and not sources.neighbours(ref) and not _is_known(sources, ref):
         raise NotFoundError(
             f"Nothing is known of {ref!r}: no relation, run, artifact or other thing has that reference."
         )

@@ -110,6 +110,8 @@ def test_lineage_follows_what_is_implied_and_what_was_put(ctx) -> None:
     assert {f"run:demo.{name}" for name in ("first", "second", "third", "fourth")} < set(down.visited_refs)
     with pytest.raises(NotFoundError, match="Nothing is known"):
         ctx.traverse_lineage("dataset:nowhere")
+    origin = ctx.traverse_lineage("dataset:sales.raw", direction="upstream")  # known, though it came from nothing
+    assert (origin.edges, list(origin.visited_refs)) == ((), ["dataset:sales.raw"])
 
 
 def test_provenance_and_the_origin_of_an_artifact(ctx) -> None:
