@@ -27,6 +27,7 @@ _log = logging.getLogger(__name__)
 
 FILE_ROWS = 1 << 20
 FILE_LOG_BYTES = 64 << 20  # read again after a crash at most, also where there are no metrics in it
+CLOSING_ROWS = 100_000  # a moment's work
 QUIET_S = 2.0
 OLDEST_S = 10.0
 CATALOG_TIMEOUT_S = 30.0
@@ -119,17 +120,21 @@ class Columns:
             raise
 
     def close(self) -> None:
-        """Write what was collected, and end the processes. Idempotent."""
-        with self._changed:
-            was_closing, self._closing = self._closing, True
-            self._changed.notify_all()
+        """End the processes, having written what was collected where that takes no time. Idempotent."""
+        was_closing, self._closing = self._closing, True
         if was_closing:
             return
         self._stop_merger()
+        collector = self._collector
+        if collector is not None and self._rows > CLOSING_ROWS:
+            collector.close()  # whoever waits for it goes on; what it held is read again from the log
+        with self._changed:
+            self._changed.notify_all()
         if self._tender is not None and self._tender.ident:
             self._tender.join(_END_TIMEOUT_S)
         with self._changed:
-            self._write_or_note()
+            if self._rows <= CLOSING_ROWS:
+                self._write_or_note()
             self._stop_collector()
         self._folder.close()
 

@@ -29,7 +29,6 @@ from contexta_daemon.log import LoggedBatch, Position
 from .files import ColumnFolder
 
 _LENGTH = struct.Struct("<I")
-_STOP_TIMEOUT_S = 5.0
 NICENESS = 5  # below the daemon, which is below the training
 _STEPS = frozenset({"take", "write", "merge"})
 
@@ -70,16 +69,13 @@ class Worker:
         return bool(self._call("merge"))
 
     def close(self) -> None:
-        """End the process, whatever it is doing."""
+        """End the process, whatever it is doing: what it has not renamed into place is made again from the log."""
+        self._process.kill()  # before the pipes: closing one would wait for a thread that reads from it
+        self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 with contextlib.suppress(OSError, ValueError):
                     pipe.close()
-        try:
-            self._process.wait(_STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
 
     def _call(self, step: str, *arguments: Any) -> Any:
         """Raises StorageError with what the worker says, or when it is gone."""

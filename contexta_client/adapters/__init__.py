@@ -1,0 +1,1 @@
+"""Sinks for other libraries, which are imported when a sink is built."""
