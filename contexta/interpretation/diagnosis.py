@@ -45,10 +45,15 @@ def _issue(
     return DiagnosticsIssue(severity, code, summary, details, ref, links)
 
 
+def _because(reason: str | None) -> str:
+    return f": {reason.rstrip('.')}" if reason else ""
+
+
 def _batches(facts: RunFacts) -> Iterator[DiagnosticsIssue]:
     for batch in facts.batches:
         if batch.status == "failed":
-            yield _issue("error", "failed_batch", f"Batch {batch.name!r} failed.", ref=batch.batch_id, kind="batch")
+            text = f"Batch {batch.name!r} failed{_because(batch.reason)}."
+            yield _issue("error", "failed_batch", text, ref=batch.batch_id, kind="batch")
         elif batch.status not in ("completed", "open"):
             text = f"Batch {batch.name!r} ended {batch.status}."
             yield _issue("warning", "incomplete_batch", text, ref=batch.batch_id, kind="batch", status=batch.status)
@@ -57,7 +62,7 @@ def _batches(facts: RunFacts) -> Iterator[DiagnosticsIssue]:
 def _deployments(facts: RunFacts) -> Iterator[DiagnosticsIssue]:
     for each in facts.deployments:
         if each.status == "failed":
-            text = f"Deployment {each.name!r} of this run failed."
+            text = f"Deployment {each.name!r} of this run failed{_because(each.reason)}."
             yield _issue("error", "failed_deployment", text, ref=each.deployment_id, kind="deployment")
 
 
@@ -65,7 +70,7 @@ def _stages(facts: RunFacts, expected: Sequence[str]) -> Iterator[DiagnosticsIss
     measured = {each.stage_id for each in facts.summaries}
     for stage in facts.stages:
         if stage.status != "completed":
-            text = f"Stage {stage.name!r} is {stage.status}."
+            text = f"Stage {stage.name!r} is {stage.status}{_because(stage.reason)}."
             yield _issue("warning", "incomplete_stage", text, ref=stage.stage_id, kind="stage", status=stage.status)
         elif stage.stage_id not in measured:
             text = f"Stage {stage.name!r} is completed, but has no metric."

@@ -27,7 +27,8 @@ class ProjectRecord(Answer):
 
 @dataclass(frozen=True, slots=True)
 class RunRecord(Answer):
-    """A run, as of one attempt. `metric_count`: points that were read so far; `dropped_count`: records not kept."""
+    """A run, as of one attempt. `metric_count`: points that were read so far; `dropped_count`: records not kept;
+    `reason`: of its status, where one was given: the exception that ended it."""
 
     run_id: str
     project_name: str
@@ -45,6 +46,7 @@ class RunRecord(Answer):
     lost_worker_count: int = 0
     metric_count: int = 0
     dropped_count: int = 0
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ class StageRecord(Answer):
     ended_at: str | None = None
     tags: Mapping[str, Any] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,7 @@ class BatchRecord(Answer):
     started_at: str
     ended_at: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +110,7 @@ class DeploymentRecord(Answer):
     ended_at: str | None = None
     order: int = 0
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

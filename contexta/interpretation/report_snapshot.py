@@ -35,6 +35,7 @@ def _summary(facts: RunFacts, curves: Sequence[Chart]) -> ReportSection:
     parts.properties(
         (
             ("status", run.status),
+            ("reason", run.reason),
             ("project", run.project_name),
             ("run", run.run_id),
             ("attempt", run.attempt),

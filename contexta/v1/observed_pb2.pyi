@@ -21,7 +21,7 @@ class Project(_message.Message):
     def __init__(self, project_ref: _Optional[str] = ..., name: _Optional[str] = ..., created_at: _Optional[str] = ..., description: _Optional[str] = ..., tags_json: _Optional[str] = ..., run_count: _Optional[int] = ...) -> None: ...
 
 class Run(_message.Message):
-    __slots__ = ("run_id", "project_name", "name", "status", "started_at", "ended_at", "tags_json", "metadata_json", "attempt", "worker_count", "lost_worker_count", "metric_count", "dataset_ref", "code_revision", "dropped_count", "config_snapshot_json")
+    __slots__ = ("run_id", "project_name", "name", "status", "started_at", "ended_at", "tags_json", "metadata_json", "attempt", "worker_count", "lost_worker_count", "metric_count", "dataset_ref", "code_revision", "dropped_count", "config_snapshot_json", "reason")
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     PROJECT_NAME_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
@@ -38,6 +38,7 @@ class Run(_message.Message):
     CODE_REVISION_FIELD_NUMBER: _ClassVar[int]
     DROPPED_COUNT_FIELD_NUMBER: _ClassVar[int]
     CONFIG_SNAPSHOT_JSON_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
     run_id: str
     project_name: str
     name: str
@@ -54,10 +55,11 @@ class Run(_message.Message):
     code_revision: str
     dropped_count: int
     config_snapshot_json: str
-    def __init__(self, run_id: _Optional[str] = ..., project_name: _Optional[str] = ..., name: _Optional[str] = ..., status: _Optional[str] = ..., started_at: _Optional[str] = ..., ended_at: _Optional[str] = ..., tags_json: _Optional[str] = ..., metadata_json: _Optional[str] = ..., attempt: _Optional[int] = ..., worker_count: _Optional[int] = ..., lost_worker_count: _Optional[int] = ..., metric_count: _Optional[int] = ..., dataset_ref: _Optional[str] = ..., code_revision: _Optional[str] = ..., dropped_count: _Optional[int] = ..., config_snapshot_json: _Optional[str] = ...) -> None: ...
+    reason: str
+    def __init__(self, run_id: _Optional[str] = ..., project_name: _Optional[str] = ..., name: _Optional[str] = ..., status: _Optional[str] = ..., started_at: _Optional[str] = ..., ended_at: _Optional[str] = ..., tags_json: _Optional[str] = ..., metadata_json: _Optional[str] = ..., attempt: _Optional[int] = ..., worker_count: _Optional[int] = ..., lost_worker_count: _Optional[int] = ..., metric_count: _Optional[int] = ..., dataset_ref: _Optional[str] = ..., code_revision: _Optional[str] = ..., dropped_count: _Optional[int] = ..., config_snapshot_json: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class Stage(_message.Message):
-    __slots__ = ("stage_id", "run_id", "name", "status", "order", "started_at", "ended_at", "metadata_json")
+    __slots__ = ("stage_id", "run_id", "name", "status", "order", "started_at", "ended_at", "metadata_json", "reason")
     STAGE_ID_FIELD_NUMBER: _ClassVar[int]
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
@@ -66,6 +68,7 @@ class Stage(_message.Message):
     STARTED_AT_FIELD_NUMBER: _ClassVar[int]
     ENDED_AT_FIELD_NUMBER: _ClassVar[int]
     METADATA_JSON_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
     stage_id: str
     run_id: str
     name: str
@@ -74,10 +77,11 @@ class Stage(_message.Message):
     started_at: str
     ended_at: str
     metadata_json: str
-    def __init__(self, stage_id: _Optional[str] = ..., run_id: _Optional[str] = ..., name: _Optional[str] = ..., status: _Optional[str] = ..., order: _Optional[int] = ..., started_at: _Optional[str] = ..., ended_at: _Optional[str] = ..., metadata_json: _Optional[str] = ...) -> None: ...
+    reason: str
+    def __init__(self, stage_id: _Optional[str] = ..., run_id: _Optional[str] = ..., name: _Optional[str] = ..., status: _Optional[str] = ..., order: _Optional[int] = ..., started_at: _Optional[str] = ..., ended_at: _Optional[str] = ..., metadata_json: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class BatchScope(_message.Message):
-    __slots__ = ("batch_id", "run_id", "stage_id", "name", "status", "order", "started_at", "ended_at", "metadata_json")
+    __slots__ = ("batch_id", "run_id", "stage_id", "name", "status", "order", "started_at", "ended_at", "metadata_json", "reason")
     BATCH_ID_FIELD_NUMBER: _ClassVar[int]
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     STAGE_ID_FIELD_NUMBER: _ClassVar[int]
@@ -87,6 +91,7 @@ class BatchScope(_message.Message):
     STARTED_AT_FIELD_NUMBER: _ClassVar[int]
     ENDED_AT_FIELD_NUMBER: _ClassVar[int]
     METADATA_JSON_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
     batch_id: str
     run_id: str
     stage_id: str
@@ -96,7 +101,8 @@ class BatchScope(_message.Message):
     started_at: str
     ended_at: str
     metadata_json: str
-    def __init__(self, batch_id: _Optional[str] = ..., run_id: _Optional[str] = ..., stage_id: _Optional[str] = ..., name: _Optional[str] = ..., status: _Optional[str] = ..., order: _Optional[int] = ..., started_at: _Optional[str] = ..., ended_at: _Optional[str] = ..., metadata_json: _Optional[str] = ...) -> None: ...
+    reason: str
+    def __init__(self, batch_id: _Optional[str] = ..., run_id: _Optional[str] = ..., stage_id: _Optional[str] = ..., name: _Optional[str] = ..., status: _Optional[str] = ..., order: _Optional[int] = ..., started_at: _Optional[str] = ..., ended_at: _Optional[str] = ..., metadata_json: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class Sample(_message.Message):
     __slots__ = ("sample_id", "run_id", "stage_id", "batch_id", "name", "observed_at", "retention_class", "redaction_profile", "metadata_json")
@@ -121,7 +127,7 @@ class Sample(_message.Message):
     def __init__(self, sample_id: _Optional[str] = ..., run_id: _Optional[str] = ..., stage_id: _Optional[str] = ..., batch_id: _Optional[str] = ..., name: _Optional[str] = ..., observed_at: _Optional[str] = ..., retention_class: _Optional[str] = ..., redaction_profile: _Optional[str] = ..., metadata_json: _Optional[str] = ...) -> None: ...
 
 class Deployment(_message.Message):
-    __slots__ = ("deployment_id", "project_name", "name", "status", "run_id", "artifact_ref", "started_at", "ended_at", "order", "metadata_json")
+    __slots__ = ("deployment_id", "project_name", "name", "status", "run_id", "artifact_ref", "started_at", "ended_at", "order", "metadata_json", "reason")
     DEPLOYMENT_ID_FIELD_NUMBER: _ClassVar[int]
     PROJECT_NAME_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
@@ -132,6 +138,7 @@ class Deployment(_message.Message):
     ENDED_AT_FIELD_NUMBER: _ClassVar[int]
     ORDER_FIELD_NUMBER: _ClassVar[int]
     METADATA_JSON_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
     deployment_id: str
     project_name: str
     name: str
@@ -142,7 +149,8 @@ class Deployment(_message.Message):
     ended_at: str
     order: int
     metadata_json: str
-    def __init__(self, deployment_id: _Optional[str] = ..., project_name: _Optional[str] = ..., name: _Optional[str] = ..., status: _Optional[str] = ..., run_id: _Optional[str] = ..., artifact_ref: _Optional[str] = ..., started_at: _Optional[str] = ..., ended_at: _Optional[str] = ..., order: _Optional[int] = ..., metadata_json: _Optional[str] = ...) -> None: ...
+    reason: str
+    def __init__(self, deployment_id: _Optional[str] = ..., project_name: _Optional[str] = ..., name: _Optional[str] = ..., status: _Optional[str] = ..., run_id: _Optional[str] = ..., artifact_ref: _Optional[str] = ..., started_at: _Optional[str] = ..., ended_at: _Optional[str] = ..., order: _Optional[int] = ..., metadata_json: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class Artifact(_message.Message):
     __slots__ = ("artifact_ref", "run_id", "stage_id", "batch_id", "sample_id", "operation_id", "deployment_id", "kind", "created_at", "location", "hash_value", "size_bytes", "attributes_json", "binding_status", "problem", "hash_pending")

@@ -139,10 +139,14 @@ def show(terminal: Terminal, run_id: str, attempt: int) -> None:
         return
     _print_facts(found, environment)
     terminal.print_table(
-        ["~stage", "status", "started", "ended"],
-        [(each.name, each.status, short_time(each.started_at), short_time(each.ended_at)) for each in stages],
+        ["~stage", "status", "started", "ended", *(["~reason"] if any(each.reason for each in stages) else [])],
+        [
+            (each.name, each.status, short_time(each.started_at), short_time(each.ended_at),
+             *([each.reason or ""] if any(each.reason for each in stages) else []))
+            for each in stages
+        ],
         empty="No stages.",
-    )
+    )  # fmt: skip
     print()
     terminal.print_table(
         [">rank", "~host", ">pid", "status", ">records", ">dropped"],
@@ -228,6 +232,7 @@ def _print_facts(found: RunRecord, environment: EnvironmentRecord | None) -> Non
         ("run", found.run_id),
         ("attempt", found.attempt),
         ("status", found.status),
+        ("reason", found.reason),
         ("started", short_time(found.started_at)),
         ("ended", short_time(found.ended_at)),
         ("metrics", found.metric_count),

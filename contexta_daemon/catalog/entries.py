@@ -100,7 +100,7 @@ class Entries:
 
     def _scope_closed(self, session: Session, closed: capture_pb2.ScopeClosed, time_ns: int) -> int:
         state = STATE_OF_STATUS.get(closed.status, 0) or STATE_OF_STATUS["failed"]
-        self._scopes.close(session, closed.scope_id, state=state, time_ns=time_ns)
+        self._scopes.close(session, closed.scope_id, state=state, time_ns=time_ns, reason=closed.reason)
         return 0
 
     def _key_defined(self, session: Session, key: capture_pb2.KeyDefined, time_ns: int) -> int:

@@ -67,12 +67,20 @@ def open_run(
 
 
 def leave_run(
-    connection: sqlite3.Connection, run: int, session: int, *, state: int, time_ns: int, lost: bool = False
+    connection: sqlite3.Connection,
+    run: int,
+    session: int,
+    *,
+    state: int,
+    time_ns: int,
+    lost: bool = False,
+    reason: str = "",
 ) -> None:
     """Apply that a session closed a run, ended or vanished."""
     connection.execute(
-        "UPDATE run_sessions SET state = ?, ended_ns = ?, lost = max(lost, ?) WHERE run = ? AND session = ?",
-        (state, time_ns, lost, run, session),
+        "UPDATE run_sessions SET state = ?, ended_ns = ?, lost = max(lost, ?), reason = iif(? != '', ?, reason) "
+        "WHERE run = ? AND session = ?",
+        (state, time_ns, lost, reason, reason, run, session),
     )
     settle(connection, run)
 
@@ -92,8 +100,9 @@ def settle(connection: sqlite3.Connection, run: int) -> None:
         state = FAILED
     ended_ns = max(row[3] for row in ended)
     connection.execute(
-        "UPDATE runs SET state = ?, ended_at = ?, ended_ns = ? WHERE id = ?",
-        (state, format_ns(ended_ns), ended_ns, run),
+        "UPDATE runs SET state = ?, ended_at = ?, ended_ns = ?, reason = coalesce((SELECT reason FROM run_sessions "
+        "WHERE run = runs.id AND reason != '' ORDER BY state = ? DESC, ended_ns LIMIT 1), '') WHERE id = ?",
+        (state, format_ns(ended_ns), ended_ns, state, run),
     )
 
 

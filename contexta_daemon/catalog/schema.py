@@ -1,7 +1,8 @@
 """The catalog's tables. Everything here can be made again from the log, so another version is simply rebuilt.
 
 Times are kept twice: as text, the way they were given, and in ns, to sort and compare by. `state` columns hold one
-of STATES; a run or scope is open while any opening is open, else it is as its worst closing was.
+of STATES; a run or scope is open while any opening is open, else it is as its worst closing was; `reason` says why, for
+people.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ CREATE TABLE runs (
   ended_at TEXT NOT NULL DEFAULT '', ended_ns INTEGER, tags_json TEXT NOT NULL DEFAULT '',
   metadata_json TEXT NOT NULL DEFAULT '', dataset_ref TEXT NOT NULL DEFAULT '',
   code_revision TEXT NOT NULL DEFAULT '', config_snapshot_json TEXT NOT NULL DEFAULT '',
-  metric_count INTEGER NOT NULL DEFAULT 0, newest INTEGER NOT NULL DEFAULT 1,
+  metric_count INTEGER NOT NULL DEFAULT 0, newest INTEGER NOT NULL DEFAULT 1, reason TEXT NOT NULL DEFAULT '',
   UNIQUE (run_ref, attempt)
 );
 CREATE INDEX runs_by_start ON runs (newest, started_ns);
@@ -50,7 +51,7 @@ CREATE TABLE sessions (
 -- which sessions captured into a run attempt, and how each left it
 CREATE TABLE run_sessions (
   run INTEGER NOT NULL, session INTEGER NOT NULL, inherited INTEGER NOT NULL, state INTEGER NOT NULL,
-  lost INTEGER NOT NULL DEFAULT 0, ended_ns INTEGER, PRIMARY KEY (run, session)
+  lost INTEGER NOT NULL DEFAULT 0, ended_ns INTEGER, reason TEXT NOT NULL DEFAULT '', PRIMARY KEY (run, session)
 ) WITHOUT ROWID;
 CREATE INDEX runs_of_session ON run_sessions (session);
 
@@ -59,7 +60,8 @@ CREATE TABLE scopes (
   stage_ref TEXT NOT NULL, batch_ref TEXT NOT NULL, state INTEGER NOT NULL, worst INTEGER NOT NULL DEFAULT 0,
   openings INTEGER NOT NULL, started_at TEXT NOT NULL, started_ns INTEGER NOT NULL,
   ended_at TEXT NOT NULL DEFAULT '', ended_ns INTEGER, ord INTEGER, metadata_json TEXT NOT NULL DEFAULT '',
-  retention_class TEXT NOT NULL DEFAULT '', redaction_profile TEXT NOT NULL DEFAULT '', UNIQUE (run, ref)
+  retention_class TEXT NOT NULL DEFAULT '', redaction_profile TEXT NOT NULL DEFAULT '',
+  reason TEXT NOT NULL DEFAULT '', UNIQUE (run, ref)
 );
 CREATE INDEX scopes_of_run ON scopes (run, kind, stage_ref, ord);
 
@@ -67,7 +69,7 @@ CREATE TABLE deployments (
   id INTEGER PRIMARY KEY, ref TEXT NOT NULL UNIQUE, project_name TEXT NOT NULL, name TEXT NOT NULL,
   state INTEGER NOT NULL, started_at TEXT NOT NULL, started_ns INTEGER NOT NULL, ended_at TEXT NOT NULL DEFAULT '',
   run_ref TEXT NOT NULL, artifact_ref TEXT NOT NULL, environment_ref TEXT NOT NULL, ord INTEGER,
-  metadata_json TEXT NOT NULL DEFAULT ''
+  metadata_json TEXT NOT NULL DEFAULT '', reason TEXT NOT NULL DEFAULT ''
 );
 
 -- session-local ids -> rows; run 0: none. target is a row of runs, scopes or deployments, by kind

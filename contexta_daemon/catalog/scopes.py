@@ -29,11 +29,15 @@ ON CONFLICT (run, ref) DO UPDATE SET
 RETURNING id, ord
 """
 _CLOSE_SCOPE = """
-UPDATE scopes SET worst = max(worst, ?1), openings = max(openings - 1, 0),
+UPDATE scopes SET reason = iif(?1 > worst AND ?5 != '', ?5, reason), worst = max(worst, ?1),
+  openings = max(openings - 1, 0),
   state = iif(openings <= 1, max(worst, ?1), 0),
   ended_at = iif(openings <= 1, ?2, ''), ended_ns = iif(openings <= 1, ?3, NULL)
 WHERE id = ?4
 """
+
+
+VANISHED = "the process vanished"
 
 
 class UnknownIdError(ContextaError):
@@ -81,7 +85,9 @@ class Scopes:
         )
         self._names.remember_scope(session.id, opened.scope_id, scope)
 
-    def close(self, session: Session, scope_id: int, *, state: int, time_ns: int, lost: bool = False) -> None:
+    def close(
+        self, session: Session, scope_id: int, *, state: int, time_ns: int, lost: bool = False, reason: str = ""
+    ) -> None:
         """Apply ScopeClosed. A second closing, or one by a session that only inherited the scope, does nothing."""
         scope = self.require(session, scope_id)
         changed = self._connection.execute(
@@ -91,13 +97,16 @@ class Scopes:
         if not changed:
             return
         if scope.kind == RUN:
-            leave_run(self._connection, scope.run, session.id, state=state, time_ns=time_ns, lost=lost)
+            leave_run(
+                self._connection, scope.run, session.id, state=state, time_ns=time_ns, lost=lost, reason=reason
+            )
         elif scope.kind == DEPLOYMENT:
             self._connection.execute(
-                "UPDATE deployments SET state = ?, ended_at = ? WHERE id = ?", (state, format_ns(time_ns), scope.target)
+                "UPDATE deployments SET state = ?, ended_at = ?, reason = ? WHERE id = ?",
+                (state, format_ns(time_ns), reason, scope.target),
             )
         else:
-            self._connection.execute(_CLOSE_SCOPE, (state, format_ns(time_ns), time_ns, scope.target))
+            self._connection.execute(_CLOSE_SCOPE, (state, format_ns(time_ns), time_ns, scope.target, reason))
 
     def end_session(self, session: Session, *, lost: bool, time_ns: int) -> None:
         """Close what a session left open, innermost first: failed when it vanished, cancelled when it just ended."""
@@ -108,7 +117,7 @@ class Scopes:
         ).fetchall()
         state = FAILED if lost else CANCELLED
         for scope_id, _ in left_open:
-            self.close(session, scope_id, state=state, time_ns=time_ns, lost=lost)
+            self.close(session, scope_id, state=state, time_ns=time_ns, lost=lost, reason=VANISHED if lost else "")
         failed_runs = {run for _, run in left_open} if lost else set()
         for (run,) in self._connection.execute(
             "SELECT run FROM run_sessions WHERE session = ? AND (state = 0 OR inherited = 1)", (session.id,)
@@ -197,6 +206,7 @@ class Scopes:
         return Scope(DEPLOYMENT, 0, row, opened.inherited, project, deployment_ref=opened.ref)
 
 
-_DEPLOYMENT_AGAIN = """, state = 0, ended_at = '', started_at = excluded.started_at, started_ns = excluded.started_ns,
+_DEPLOYMENT_AGAIN = """, state = 0, ended_at = '', reason = '',
+  started_at = excluded.started_at, started_ns = excluded.started_ns,
   run_ref = excluded.run_ref, artifact_ref = excluded.artifact_ref, environment_ref = excluded.environment_ref,
   metadata_json = excluded.metadata_json"""

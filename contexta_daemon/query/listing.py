@@ -30,12 +30,12 @@ SELECT r.run_ref, r.project_name, r.name, r.state, r.started_at, r.ended_at, r.t
   (SELECT count(*) FROM run_sessions j WHERE j.run = r.id AND j.lost = 1),
   r.metric_count, r.dataset_ref, r.code_revision,
   (SELECT coalesce(sum(d.metrics + d.entries), 0) FROM dropped d JOIN run_sessions j ON j.session = d.session
-   WHERE j.run = r.id), r.config_snapshot_json
+   WHERE j.run = r.id), r.config_snapshot_json, r.reason
 FROM runs r
 """
 _SCOPE = (
     "SELECT ref, name, state, ord, started_at, ended_at, metadata_json, stage_ref, batch_ref, retention_class, "
-    "redaction_profile FROM scopes WHERE run = ? AND kind = ?"
+    "redaction_profile, reason FROM scopes WHERE run = ? AND kind = ?"
 )
 
 
@@ -84,7 +84,7 @@ class Listing:
         stages = [
             query_pb2.Stage(
                 stage_id=row[0], run_id=run.run_ref, name=row[1], status=STATES[row[2]], order=row[3] or 0,
-                started_at=row[4], ended_at=row[5], metadata_json=row[6],
+                started_at=row[4], ended_at=row[5], metadata_json=row[6], reason=row[11],
             )
             for row in rows
         ]  # fmt: skip
@@ -99,7 +99,7 @@ class Listing:
         batches = [
             query_pb2.BatchScope(
                 batch_id=row[0], run_id=run.run_ref, stage_id=row[7], name=row[1], status=STATES[row[2]],
-                order=row[3] or 0, started_at=row[4], ended_at=row[5], metadata_json=row[6],
+                order=row[3] or 0, started_at=row[4], ended_at=row[5], metadata_json=row[6], reason=row[11],
             )
             for row in rows
         ]  # fmt: skip
@@ -129,14 +129,15 @@ class Listing:
             where.append("run_ref = ?")
             values.append(find_run(self._connection, request.run_id).run_ref)
         rows = self._connection.execute(
-            "SELECT ref, project_name, name, state, run_ref, artifact_ref, started_at, ended_at, ord, metadata_json "
-            f"FROM deployments WHERE {' AND '.join(where)} ORDER BY started_ns, id",
+            "SELECT ref, project_name, name, state, run_ref, artifact_ref, started_at, ended_at, ord, metadata_json, "
+            f"reason FROM deployments WHERE {' AND '.join(where)} ORDER BY started_ns, id",
             values,
         )
         deployments = [
             query_pb2.Deployment(
                 deployment_id=row[0], project_name=row[1], name=row[2], status=STATES[row[3]], run_id=row[4],
                 artifact_ref=row[5], started_at=row[6], ended_at=row[7], order=row[8] or 0, metadata_json=row[9],
+                reason=row[10],
             )
             for row in rows
         ]  # fmt: skip
@@ -199,7 +200,7 @@ def _run(row: tuple[Any, ...]) -> query_pb2.Run:
         run_id=row[0], project_name=row[1], name=row[2], status=STATES[row[3]], started_at=row[4], ended_at=row[5],
         tags_json=row[6], metadata_json=row[7], attempt=row[8], worker_count=row[9], lost_worker_count=row[10],
         metric_count=row[11], dataset_ref=row[12], code_revision=row[13], dropped_count=row[14],
-        config_snapshot_json=row[15],
+        config_snapshot_json=row[15], reason=row[16],
     )  # fmt: skip
 
 

@@ -53,28 +53,28 @@ TABLES = {
         "run_id VARCHAR, attempt INTEGER, newest BOOLEAN, project_name VARCHAR, name VARCHAR, status VARCHAR, "
         "started_at VARCHAR, ended_at VARCHAR, duration_s DOUBLE, tags VARCHAR, metadata VARCHAR, "
         "dataset_ref VARCHAR, code_revision VARCHAR, config_snapshot VARCHAR, worker_count BIGINT, "
-        "lost_worker_count BIGINT, metric_count BIGINT, dropped_count BIGINT",
+        "lost_worker_count BIGINT, metric_count BIGINT, dropped_count BIGINT, reason VARCHAR",
         "SELECT r.run_ref, r.attempt, r.newest, r.project_name, r.name, state_name(r.state), r.started_at, "
         "nullif(r.ended_at, ''), (r.ended_ns - r.started_ns) / 1e9, nullif(r.tags_json, ''), "
         "nullif(r.metadata_json, ''), nullif(r.dataset_ref, ''), nullif(r.code_revision, ''), "
         "nullif(r.config_snapshot_json, ''), (SELECT count(*) FROM run_sessions j WHERE j.run = r.id), "
         "(SELECT count(*) FROM run_sessions j WHERE j.run = r.id AND j.lost = 1), r.metric_count, "
         "(SELECT coalesce(sum(d.metrics + d.entries), 0) FROM dropped d JOIN run_sessions j ON j.session = d.session "
-        "WHERE j.run = r.id) FROM runs r ORDER BY r.id",
+        "WHERE j.run = r.id), nullif(r.reason, '') FROM runs r ORDER BY r.id",
     ),
     "stages": SqlTable(
         'stage_id VARCHAR, run_id VARCHAR, attempt INTEGER, name VARCHAR, status VARCHAR, "order" BIGINT, '
-        "started_at VARCHAR, ended_at VARCHAR, duration_s DOUBLE, metadata VARCHAR",
+        "started_at VARCHAR, ended_at VARCHAR, duration_s DOUBLE, metadata VARCHAR, reason VARCHAR",
         "SELECT s.ref, r.run_ref, r.attempt, s.name, state_name(s.state), coalesce(s.ord, 0), s.started_at, "
-        "nullif(s.ended_at, ''), (s.ended_ns - s.started_ns) / 1e9, nullif(s.metadata_json, '') "
+        "nullif(s.ended_at, ''), (s.ended_ns - s.started_ns) / 1e9, nullif(s.metadata_json, ''), nullif(s.reason, '') "
         + _OF_SCOPE.format(kind=STAGE),
     ),
     "batches": SqlTable(
         'batch_id VARCHAR, run_id VARCHAR, attempt INTEGER, stage_id VARCHAR, name VARCHAR, status VARCHAR, '
-        '"order" BIGINT, started_at VARCHAR, ended_at VARCHAR, duration_s DOUBLE, metadata VARCHAR',
+        '"order" BIGINT, started_at VARCHAR, ended_at VARCHAR, duration_s DOUBLE, metadata VARCHAR, reason VARCHAR',
         "SELECT s.ref, r.run_ref, r.attempt, nullif(s.stage_ref, ''), s.name, state_name(s.state), "
         "coalesce(s.ord, 0), s.started_at, nullif(s.ended_at, ''), (s.ended_ns - s.started_ns) / 1e9, "
-        "nullif(s.metadata_json, '') " + _OF_SCOPE.format(kind=BATCH),
+        "nullif(s.metadata_json, ''), nullif(s.reason, '') " + _OF_SCOPE.format(kind=BATCH),
     ),
     "samples": SqlTable(
         "sample_id VARCHAR, run_id VARCHAR, attempt INTEGER, stage_id VARCHAR, batch_id VARCHAR, name VARCHAR, "
@@ -85,9 +85,10 @@ TABLES = {
     ),
     "deployments": SqlTable(
         "deployment_id VARCHAR, project_name VARCHAR, name VARCHAR, status VARCHAR, run_id VARCHAR, "
-        'artifact_ref VARCHAR, started_at VARCHAR, ended_at VARCHAR, "order" BIGINT, metadata VARCHAR',
+        'artifact_ref VARCHAR, started_at VARCHAR, ended_at VARCHAR, "order" BIGINT, metadata VARCHAR, reason VARCHAR',
         "SELECT ref, project_name, name, state_name(state), nullif(run_ref, ''), nullif(artifact_ref, ''), "
-        "started_at, nullif(ended_at, ''), coalesce(ord, 0), nullif(metadata_json, '') FROM deployments ORDER BY id",
+        "started_at, nullif(ended_at, ''), coalesce(ord, 0), nullif(metadata_json, ''), "
+        "nullif(reason, '') FROM deployments ORDER BY id",
     ),
     "artifacts": SqlTable(
         "artifact_ref VARCHAR, run_id VARCHAR, attempt INTEGER, stage_id VARCHAR, batch_id VARCHAR, "

@@ -95,6 +95,19 @@ def test_a_diagnosis_finds_what_went_wrong(ctx) -> None:
     assert ctx.diagnose_run("first").issues == ()
 
 
+def test_why_something_failed_is_told_wherever_it_is_shown(served: Served, ctx) -> None:
+    with pytest.raises(KeyError), ctx.run("broken") as run, run.stage("prepare"):
+        raise KeyError("no column 'age'")
+    (found,) = [each for each in ctx.list_runs("demo") if each.name == "broken"]
+    assert found.status == "failed" and "no column 'age'" in found.reason
+    assert "no column 'age'" in ctx.list_stages("broken")[0].reason
+    (issue,) = [each for each in ctx.diagnose_run("broken").issues if each.code == "incomplete_stage"]
+    assert "KeyError" in issue.summary
+    assert "no column" in contexta(served, "run", "show", "broken").stdout
+    assert "no column" in ctx.build_snapshot_report("broken").to_markdown()
+    assert ctx.sql("SELECT reason FROM stages WHERE run_id = 'run:demo.broken'").rows[0][0] == found.reason
+
+
 def test_lineage_follows_what_is_implied_and_what_was_put(ctx) -> None:
     (artifact,) = ctx.list_artifacts("first")
     up = ctx.traverse_lineage(artifact.artifact_ref, direction="upstream")
