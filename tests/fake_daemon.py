@@ -12,6 +12,7 @@ from pathlib import Path
 
 import grpc
 import xxhash
+from plain_batches import plain_batch
 
 from contexta.v1 import capture_pb2, capture_pb2_grpc, status_pb2
 
@@ -131,7 +132,7 @@ class FakeDaemon(capture_pb2_grpc.CaptureServicer):
             _abort(context, grpc.StatusCode.DATA_LOSS, status_pb2.ErrorDetail(code="checksum_mismatch"))
         assert len(request.body) <= 8 << 20
         assert len(request.cursor) <= 4096
-        batch = capture_pb2.Batch.FromString(request.body)
+        batch = plain_batch(request.body)
         assert items_of(batch) == request.count
         kept.batches.append(batch)
         kept.counts.append(request.count)

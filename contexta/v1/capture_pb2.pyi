@@ -145,30 +145,34 @@ class Batch(_message.Message):
     def __init__(self, entries: _Optional[_Iterable[_Union[Entry, _Mapping]]] = ..., columns: _Optional[_Iterable[_Union[MetricColumns, _Mapping]]] = ..., rows: _Optional[_Iterable[_Union[MetricRows, _Mapping]]] = ...) -> None: ...
 
 class MetricColumns(_message.Message):
-    __slots__ = ("time_ns", "value", "step", "series")
+    __slots__ = ("time_ns", "value", "step", "series", "layout")
     TIME_NS_FIELD_NUMBER: _ClassVar[int]
     VALUE_FIELD_NUMBER: _ClassVar[int]
     STEP_FIELD_NUMBER: _ClassVar[int]
     SERIES_FIELD_NUMBER: _ClassVar[int]
+    LAYOUT_FIELD_NUMBER: _ClassVar[int]
     time_ns: _containers.RepeatedScalarFieldContainer[int]
     value: _containers.RepeatedScalarFieldContainer[float]
     step: _containers.RepeatedScalarFieldContainer[int]
     series: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, time_ns: _Optional[_Iterable[int]] = ..., value: _Optional[_Iterable[float]] = ..., step: _Optional[_Iterable[int]] = ..., series: _Optional[_Iterable[int]] = ...) -> None: ...
+    layout: int
+    def __init__(self, time_ns: _Optional[_Iterable[int]] = ..., value: _Optional[_Iterable[float]] = ..., step: _Optional[_Iterable[int]] = ..., series: _Optional[_Iterable[int]] = ..., layout: _Optional[int] = ...) -> None: ...
 
 class MetricRows(_message.Message):
-    __slots__ = ("group_id", "time_ns", "step", "scope_id", "value")
+    __slots__ = ("group_id", "time_ns", "step", "scope_id", "value", "layout")
     GROUP_ID_FIELD_NUMBER: _ClassVar[int]
     TIME_NS_FIELD_NUMBER: _ClassVar[int]
     STEP_FIELD_NUMBER: _ClassVar[int]
     SCOPE_ID_FIELD_NUMBER: _ClassVar[int]
     VALUE_FIELD_NUMBER: _ClassVar[int]
+    LAYOUT_FIELD_NUMBER: _ClassVar[int]
     group_id: int
     time_ns: _containers.RepeatedScalarFieldContainer[int]
     step: _containers.RepeatedScalarFieldContainer[int]
     scope_id: _containers.RepeatedScalarFieldContainer[int]
     value: _containers.RepeatedScalarFieldContainer[float]
-    def __init__(self, group_id: _Optional[int] = ..., time_ns: _Optional[_Iterable[int]] = ..., step: _Optional[_Iterable[int]] = ..., scope_id: _Optional[_Iterable[int]] = ..., value: _Optional[_Iterable[float]] = ...) -> None: ...
+    layout: int
+    def __init__(self, group_id: _Optional[int] = ..., time_ns: _Optional[_Iterable[int]] = ..., step: _Optional[_Iterable[int]] = ..., scope_id: _Optional[_Iterable[int]] = ..., value: _Optional[_Iterable[float]] = ..., layout: _Optional[int] = ...) -> None: ...
 
 class RawBatch(_message.Message):
     __slots__ = ("entries", "columns", "rows")
@@ -181,30 +185,34 @@ class RawBatch(_message.Message):
     def __init__(self, entries: _Optional[_Iterable[bytes]] = ..., columns: _Optional[_Iterable[_Union[RawMetricColumns, _Mapping]]] = ..., rows: _Optional[_Iterable[_Union[RawMetricRows, _Mapping]]] = ...) -> None: ...
 
 class RawMetricColumns(_message.Message):
-    __slots__ = ("time_ns", "value", "step", "series")
+    __slots__ = ("time_ns", "value", "step", "series", "layout")
     TIME_NS_FIELD_NUMBER: _ClassVar[int]
     VALUE_FIELD_NUMBER: _ClassVar[int]
     STEP_FIELD_NUMBER: _ClassVar[int]
     SERIES_FIELD_NUMBER: _ClassVar[int]
+    LAYOUT_FIELD_NUMBER: _ClassVar[int]
     time_ns: bytes
     value: bytes
     step: bytes
     series: bytes
-    def __init__(self, time_ns: _Optional[bytes] = ..., value: _Optional[bytes] = ..., step: _Optional[bytes] = ..., series: _Optional[bytes] = ...) -> None: ...
+    layout: int
+    def __init__(self, time_ns: _Optional[bytes] = ..., value: _Optional[bytes] = ..., step: _Optional[bytes] = ..., series: _Optional[bytes] = ..., layout: _Optional[int] = ...) -> None: ...
 
 class RawMetricRows(_message.Message):
-    __slots__ = ("group_id", "time_ns", "step", "scope_id", "value")
+    __slots__ = ("group_id", "time_ns", "step", "scope_id", "value", "layout")
     GROUP_ID_FIELD_NUMBER: _ClassVar[int]
     TIME_NS_FIELD_NUMBER: _ClassVar[int]
     STEP_FIELD_NUMBER: _ClassVar[int]
     SCOPE_ID_FIELD_NUMBER: _ClassVar[int]
     VALUE_FIELD_NUMBER: _ClassVar[int]
+    LAYOUT_FIELD_NUMBER: _ClassVar[int]
     group_id: int
     time_ns: bytes
     step: bytes
     scope_id: bytes
     value: bytes
-    def __init__(self, group_id: _Optional[int] = ..., time_ns: _Optional[bytes] = ..., step: _Optional[bytes] = ..., scope_id: _Optional[bytes] = ..., value: _Optional[bytes] = ...) -> None: ...
+    layout: int
+    def __init__(self, group_id: _Optional[int] = ..., time_ns: _Optional[bytes] = ..., step: _Optional[bytes] = ..., scope_id: _Optional[bytes] = ..., value: _Optional[bytes] = ..., layout: _Optional[int] = ...) -> None: ...
 
 class Entry(_message.Message):
     __slots__ = ("time_ns", "session_opened", "scope_opened", "scope_closed", "key_defined", "group_defined", "event", "span", "artifact_registered", "artifact_hashed", "environment", "degraded", "wide_metric", "dropped", "session_ended", "model_stored", "record_stored")

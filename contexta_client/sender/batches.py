@@ -1,4 +1,4 @@
-"""Turns what was read from a spool into the bodies of appends. Arrays go out as the memory they are."""
+"""Turns what was read from a spool into the bodies of appends: times, steps and values packed, see contexta.packing."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
+from contexta import packing
 from contexta_client.capture.entry_encoding import varint
 
 from .blocks import Rows
 from .cursor import MAX_HOLES, Cursor, Hole
 from .definitions import defines, parse
 from .follow import Ends, SpoolReader
+
+Piece = bytes | memoryview
 
 MAX_ITEMS = 65_536
 MAX_JOURNAL_BYTES = 1 << 20
@@ -55,18 +58,36 @@ def encode(entries: Sequence[bytes], rows: Sequence[Rows]) -> tuple[bytes, int]:
 
 def _columns(part: Rows) -> list[bytes | memoryview]:
     """A MetricColumns message, in pieces."""
-    return [*_field(1, part.time_ns), *_field(2, part.value), *_field(3, part.step), *_field(4, part.scope)]
+    time_ns, step, value, layout = _packed(part, part.value)
+    return [*_field(1, time_ns), *_field(2, value), *_field(3, step), *_field(4, _bytes(part.scope)), b"\x28", layout]
 
 
 def _group_rows(part: Rows) -> list[bytes | memoryview]:
     """A MetricRows message, in pieces. On the wire stand all values of the first key, then all of the second."""
     head = b"\x08" + varint(part.group)
-    arrays = [*_field(2, part.time_ns), *_field(3, part.step), *_field(4, part.scope), *_field(5, part.value.T)]
-    return [head, *arrays]
+    time_ns, step, value, layout = _packed(part, np.ascontiguousarray(part.value.T))
+    arrays = [*_field(2, time_ns), *_field(3, step), *_field(4, _bytes(part.scope)), *_field(5, value)]
+    return [head, *arrays, b"\x30", layout]
 
 
-def _field(number: int, array: npt.NDArray[np.generic]) -> tuple[bytes | memoryview, bytes | memoryview]:
-    data = np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+def _packed(part: Rows, value: npt.NDArray[np.float64]) -> tuple[Piece, Piece, Piece, bytes]:
+    """Return times, steps and values as they stand on the wire, and the layout that says how."""
+    if len(part.time_ns) < packing.MIN_NUMBERS:
+        return _bytes(part.time_ns), _bytes(part.step), _bytes(value), b"\x00"
+    chosen = packing.value_layout(value)
+    if chosen == packing.VALUE_STEADY:
+        values: Piece = packing.steady_planes(value)
+    else:
+        values = packing.planes(value) if chosen == packing.VALUE_PLANES else _bytes(value)
+    layout = varint(packing.STEADY | chosen)
+    return packing.steady_planes(part.time_ns), packing.steady_planes(part.step), values, layout
+
+
+def _bytes(array: npt.NDArray[np.generic]) -> memoryview:
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+
+
+def _field(number: int, data: Piece) -> tuple[Piece, Piece]:
     return varint(number << 3 | 2) + varint(len(data)), data
 
 

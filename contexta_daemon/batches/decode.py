@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from google.protobuf.message import DecodeError
 
+from contexta import packing
 from contexta.errors import ContextaError
 from contexta.v1 import capture_pb2
 
@@ -71,7 +72,7 @@ class DecodedBatch:
 
 
 def decode(batch: LoggedBatch) -> DecodedBatch:
-    """Decode a logged batch without copying its arrays. Raises BadBatchError."""
+    """Decode a logged batch; arrays that stand as they are are not copied. Raises BadBatchError."""
     try:
         raw = capture_pb2.RawBatch.FromString(batch.body)
         entries = tuple(map(capture_pb2.Entry.FromString, raw.entries))
@@ -83,7 +84,7 @@ def decode(batch: LoggedBatch) -> DecodedBatch:
         decoded = _from_message(batch.body, entries)
     if decoded is None:
         raise BadBatchError(
-            "arrays of unequal length, or ids beyond 32 bits", details={"position": str(batch.position)}
+            "arrays of unequal length, an unknown layout, or ids beyond 32 bits", details={"position": str(batch.position)}
         )
     if (items := _items(decoded)) != batch.envelope.count:
         raise BadBatchError(
@@ -105,25 +106,18 @@ def _items(batch: DecodedBatch) -> int:
 def _from_raw(raw: capture_pb2.RawBatch, entries: tuple[capture_pb2.Entry, ...]) -> DecodedBatch | None:
     try:
         columns = [
-            (
-                np.frombuffer(part.time_ns, "<i8"),
-                np.frombuffer(part.value, "<f8"),
-                np.frombuffer(part.step, "<i8"),
-                np.frombuffer(part.series, "<u8"),
-            )
+            (*_numbers(part.layout, part.time_ns, part.value, part.step), np.frombuffer(part.series, "<u8"))
             for part in raw.columns
         ]
         rows = [
             (
                 part.group_id,
-                np.frombuffer(part.time_ns, "<i8"),
-                np.frombuffer(part.step, "<i8"),
+                *_numbers(part.layout, part.time_ns, part.value, part.step),
                 np.frombuffer(part.scope_id, "<u8"),
-                np.frombuffer(part.value, "<f8"),
             )
             for part in raw.rows
         ]
-    except ValueError:  # not a multiple of 8 bytes
+    except ValueError:  # not a multiple of 8 bytes, or a layout that is not known
         return None
     return _assemble(entries, columns, rows)
 
@@ -133,32 +127,41 @@ def _from_message(body: bytes, entries: tuple[capture_pb2.Entry, ...]) -> Decode
         message = capture_pb2.Batch.FromString(body)
     except DecodeError as error:
         raise BadBatchError(f"the body is no Batch: {error}") from error
-    columns = [
-        (
-            np.array(part.time_ns, "<i8"),
-            np.array(part.value, "<f8"),
-            np.array(part.step, "<i8"),
-            np.array(part.series, "<u8"),
-        )
-        for part in message.columns
-    ]
-    rows = [
-        (
-            part.group_id,
-            np.array(part.time_ns, "<i8"),
-            np.array(part.step, "<i8"),
-            np.array(part.scope_id, "<u8"),
-            np.array(part.value, "<f8"),
-        )
-        for part in message.rows
-    ]
+    try:
+        columns = [(*_numbers_of(part), np.array(part.series, "<u8")) for part in message.columns]
+        rows = [(part.group_id, *_numbers_of(part), np.array(part.scope_id, "<u8")) for part in message.rows]
+    except ValueError:
+        return None
     return _assemble(entries, columns, rows)
+
+
+def _numbers_of(part: capture_pb2.MetricColumns | capture_pb2.MetricRows) -> tuple[Int64s, Float64s, Int64s]:
+    arrays = np.array(part.time_ns, "<i8"), np.array(part.value, "<f8"), np.array(part.step, "<i8")
+    return _numbers(part.layout, *(array.tobytes() for array in arrays))
+
+
+def _numbers(layout: int, time_ns: bytes, value: bytes, step: bytes) -> tuple[Int64s, Float64s, Int64s]:
+    """Return (times, values, steps) of what stands in a layout. Raises ValueError."""
+    if layout & ~packing.KNOWN:
+        raise ValueError(f"layout {layout} is not known")
+    if layout & packing.STEADY:
+        times = packing.from_steady_planes(time_ns).view("<i8")
+        steps = packing.from_steady_planes(step).view("<i8")
+    else:
+        times, steps = np.frombuffer(time_ns, "<i8"), np.frombuffer(step, "<i8")
+    if layout & packing.VALUE_STEADY:
+        values = packing.from_steady_planes(value).view("<f8")
+    elif layout & packing.VALUE_PLANES:
+        values = packing.from_planes(value).view("<f8")
+    else:
+        values = np.frombuffer(value, "<f8")
+    return times, values, steps
 
 
 def _assemble(
     entries: tuple[capture_pb2.Entry, ...],
     columns: list[tuple[Int64s, Float64s, Int64s, UInt64s]],
-    rows: list[tuple[int, Int64s, Int64s, UInt64s, Float64s]],
+    rows: list[tuple[int, Int64s, Float64s, Int64s, UInt64s]],
 ) -> DecodedBatch | None:
     """Number the parts; None when lengths disagree."""
     item = len(entries)
@@ -169,7 +172,7 @@ def _assemble(
         numbered_columns.append(Columns(item, time_ns, value, step, series))
         item += len(time_ns)
     numbered_rows = []
-    for group_id, time_ns, step, scope_id, value in rows:
+    for group_id, time_ns, value, step, scope_id in rows:
         n = len(time_ns)
         if not n == len(step) == len(scope_id) or (len(value) % n if n else len(value)):
             return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from plain_batches import plain_batch
 from spool_writer import LockHolder, SpoolWriter
 
 from contexta.v1 import capture_pb2
@@ -32,7 +33,7 @@ class Reading:
         while True:
             body = self.batcher.next(ends, self.now)
             if body is not None:
-                batch = capture_pb2.Batch.FromString(body.data)
+                batch = plain_batch(body.data)
                 self.batches.append(batch)
                 new += [value for columns in batch.columns for value in columns.value]
             if self.batcher.complete:
