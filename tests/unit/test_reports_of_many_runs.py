@@ -76,8 +76,16 @@ def test_a_comparison_tells_values_deltas_and_changes_and_each_note_once() -> No
 
 
 def test_a_comparison_tells_of_provenance_where_there_is_some() -> None:
-    report = comparison_report(replace(comparison(), provenance_comparison={"shared": 2, "left": ["a"]}))
-    assert section(report, "Provenance").tables[0].rows == (("shared", "2"), ("left", '["a"]'))
+    origins = {
+        "dataset_ref": {"left": "dataset:a", "right": None},
+        "config": {"opt.lr": {"left": 0.1, "right": 0.2}},
+        "environment": {"changed_packages": {"numpy": ["1", "2"]}, "removed_packages": {"x": "3"}},
+    }
+    report = comparison_report(replace(comparison(), provenance_comparison=origins))
+    assert section(report, "Provenance").tables[0].rows == (
+        ("dataset_ref", "dataset:a", ""), ("config.opt.lr", "0.1", "0.2"),
+        ("environment.changed_packages.numpy", "1", "2"), ("environment.removed_packages.x", "3", ""),
+    )  # fmt: skip
 
 
 def test_several_runs_stand_side_by_side_as_columns() -> None:
