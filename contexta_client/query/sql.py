@@ -13,6 +13,7 @@ from contexta.v1 import query_pb2 as pb
 from .channel import Connection, message
 
 DEADLINE_S = 600.0
+_FLOATS = ("DOUBLE", "FLOAT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,11 @@ class SqlResult(Answer):
             yield dict(zip(self.columns, row, strict=True))
 
 
+def _number(cell: Any) -> Any:
+    """JSON has no NaN and no infinities: they come as texts."""
+    return float(cell) if isinstance(cell, str) else cell
+
+
 def run_sql(connection: Connection, text: str, *, max_rows: int | None = None) -> SqlResult:
     """Raises ValidationError for what is no SELECT, reads files, or has too many rows."""
     columns: tuple[str, ...] = ()
@@ -40,5 +46,8 @@ def run_sql(connection: Connection, text: str, *, max_rows: int | None = None) -
     for page in connection.stream("query", "Sql", request, deadline_s=DEADLINE_S):
         if page.columns:
             columns, types = tuple(page.columns), tuple(page.types)
-        rows += [tuple(row) for row in json.loads(page.rows_json or "[]")]
+        rows += [
+            tuple(_number(cell) if kind in _FLOATS else cell for cell, kind in zip(row, types, strict=True))
+            for row in json.loads(page.rows_json or "[]")
+        ]
     return SqlResult(columns, types, tuple(rows))

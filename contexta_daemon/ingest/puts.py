@@ -81,9 +81,11 @@ class Puts:
         entries = []
         for each in records:
             digest = digest_of(each)
-            if digests.setdefault(each.ref, digest) != digest:
+            if each.ref not in digests:
+                digests[each.ref] = digest
+                entries.append(self._entry(record=each))
+            elif digests[each.ref] != digest:
                 raise _conflict(each.ref)
-            entries.append(self._entry(record=each))
         put = _Put(entries, digests, _size(records))
         await self._put(put)
         return put.duplicates
