@@ -84,7 +84,8 @@ def decode(batch: LoggedBatch) -> DecodedBatch:
         decoded = _from_message(batch.body, entries)
     if decoded is None:
         raise BadBatchError(
-            "arrays of unequal length, an unknown layout, or ids beyond 32 bits", details={"position": str(batch.position)}
+            "arrays of unequal length, an unknown layout, or ids beyond 32 bits",
+            details={"position": str(batch.position)},
         )
     if (items := _items(decoded)) != batch.envelope.count:
         raise BadBatchError(
