@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
+
+from contexta.errors import ValidationError
 
 from .adapters.payloads import missing
 
 if TYPE_CHECKING:
-    from contexta.interpretation import ReportDocument
+    from contexta.interpretation import ReportDocument, StepSeries
 
 FRAME_HEIGHT_PX = 720
 
@@ -44,7 +47,10 @@ class Shown:
 
 
 class Notebook:
-    """Shows what a `Contexta` answers. What the methods return is displayed by a notebook, and printed elsewhere."""
+    """Shows what a `Contexta` answers.
+
+    A notebook, IPython and Python's prompt display what a method returns; in a script it is printed as Markdown.
+    """
 
     def __init__(self, ctx: Reports) -> None:
         self._ctx = ctx
@@ -61,13 +67,14 @@ class Notebook:
         self, metric_key: str, *, project_name: str | None = None, stage_name: str | None = None
     ) -> Shown:
         """Show a metric over runs."""
-        return self.render(
-            self._ctx.build_trend_report(metric_key, project_name=project_name, stage_name=stage_name)
-        )
+        return self.render(self._ctx.build_trend_report(metric_key, project_name=project_name, stage_name=stage_name))
 
     def render(self, document: ReportDocument) -> Shown:
         """Show any report."""
-        return Shown(document)
+        shown = Shown(document)
+        if not _displayed():
+            print(shown)
+        return shown
 
     def to_pandas(self, answer: Any) -> Any:
         """Return an answer as a pandas.DataFrame; see `columns_of`. Raises DependencyError without pandas."""
@@ -75,7 +82,10 @@ class Notebook:
             import pandas
         except ImportError as error:
             raise missing("pandas", "notebook", error) from error
-        return pandas.DataFrame(columns_of(answer))
+        from contexta.interpretation import StepSeries
+
+        # A series' own arrays, which may be long, are not copied.
+        return pandas.DataFrame(columns_of(answer), copy=False if isinstance(answer, StepSeries) else None)
 
     def to_polars(self, answer: Any) -> Any:
         """Return an answer as a polars.DataFrame; see `columns_of`. Raises DependencyError without polars."""
@@ -86,16 +96,23 @@ class Notebook:
         return polars.DataFrame(columns_of(answer), strict=False)
 
 
+def _displayed() -> bool:
+    """Whether the value of an expression is displayed by itself."""
+    ipython = sys.modules.get("IPython")
+    return hasattr(sys, "ps1") or (ipython is not None and ipython.get_ipython() is not None)
+
+
 def columns_of(answer: Any) -> dict[str, Any]:
     """Return an answer as columns, by name.
 
-    A step series gives its arrays; a table, an SQL result and a trend their columns; a comparison of two runs a row for
-    each metric; a comparison of many a row for each metric and a column for each run; a sequence of records a row each.
+    A step series gives its arrays, and a step of None where a point has none; a table, an SQL result and a trend their
+    columns; a comparison of two runs a row for each metric; a comparison of many a row for each metric and a column for
+    each run; records, or any other answers, a row each. Raises ValidationError for what has no rows.
     """
     from contexta.interpretation import MultiRunComparison, RunComparison, StepSeries
 
     if isinstance(answer, StepSeries):
-        return {"step": answer.steps, "value": answer.values, "time_ns": answer.times_ns, "rank": answer.ranks}
+        return _series(answer)
     if isinstance(answer, MultiRunComparison):
         rows = [
             {"stage_name": row.stage_name, "metric_key": row.metric_key, **row.values, "best_run_id": row.best_run_id}
@@ -105,11 +122,45 @@ def columns_of(answer: Any) -> dict[str, Any]:
     if isinstance(answer, RunComparison):
         return _transposed([each.to_dict() for stage in answer.stage_comparisons for each in stage.metric_deltas])
     if hasattr(answer, "columns") and hasattr(answer, "rows"):
-        return {name: [row[place] for row in answer.rows] for place, name in enumerate(answer.columns)}
+        names = _told_apart(answer.columns)
+        return {name: [row[place] for row in answer.rows] for place, name in enumerate(names)}
     rows = getattr(answer, "points", answer)
-    if isinstance(rows, Mapping) or not isinstance(rows, Sequence):
+    if isinstance(rows, Mapping) or hasattr(rows, "to_dict") or not isinstance(rows, Iterable):
         rows = [rows]
-    return _transposed([each.to_dict() if hasattr(each, "to_dict") else dict(each) for each in rows])
+    return _transposed([_row(each) for each in rows])
+
+
+def _series(series: StepSeries) -> dict[str, Any]:
+    steps: Any = series.steps
+    if not series.has_step.all():
+        pairs = zip(series.steps.tolist(), series.has_step.tolist(), strict=True)
+        steps = [step if has else None for step, has in pairs]
+    return {"step": steps, "value": series.values, "time_ns": series.times_ns, "rank": series.ranks}
+
+
+def _row(item: Any) -> Mapping[str, Any]:
+    if hasattr(item, "to_dict"):
+        row: Mapping[str, Any] = item.to_dict()
+        return row
+    if isinstance(item, Mapping):
+        return item
+    raise ValidationError(
+        f"A {type(item).__name__} has no columns. Pass what a question answers: records, a series, a trend, a "
+        "comparison, a table or an SQL result.",
+        code="not_tabular",
+        details={"type": type(item).__name__},
+    )
+
+
+def _told_apart(names: Sequence[str]) -> list[str]:
+    """Return names of columns, of which SQL allows several that are equal: the later ones with a number."""
+    found: list[str] = []
+    for name in names:
+        free, number = name, 2
+        while free in found:
+            free, number = f"{name}_{number}", number + 1
+        found.append(free)
+    return found
 
 
 def _transposed(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:

@@ -1,7 +1,8 @@
 """What is captured, as OpenTelemetry metrics and spans.
 
-A metric becomes a gauge of its key, a span a span with its own times, an event (and a degraded record) an event of the
-span that is current, or else a span of no length. Attributes say the run, stage, batch and rank.
+A metric becomes a gauge of its key, which is an attribute, too, because names of instruments know fewer characters. A
+span becomes a span with its own times, an event (and a degraded record) an event of the span that is current, or else a
+span of no length. Attributes say the run, stage, batch and rank.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from contexta.contract.times import parse_ns
 from .payloads import cleaned, missing, plain, where
 
 SCOPE = "contexta"
+MAX_NAME = 255
+MAX_UNIT = 63  # of ASCII, as OpenTelemetry has it
 
 
 class OTelSink:
@@ -59,11 +62,14 @@ class OTelSink:
             self._event(key, {**attributes, **_flat(body.get("attributes")), **said}, parse_ns(envelope["observed_at"]))
 
     def _metric(self, body: dict[str, Any], attributes: dict[str, Any]) -> None:
-        key = cleaned(body["metric_key"], r"A-Za-z0-9_.\-/")
-        gauge = self._gauges.get(key)
+        name = _instrument(body["metric_key"])
+        gauge = self._gauges.get(name.lower())
         if gauge is None:
-            gauge = self._gauges[key] = self._meter.create_gauge(key, unit=body.get("unit") or "")
-        gauge.set(float(body["value"]), attributes)
+            unit = body.get("unit") or ""
+            fits = unit.isascii() and len(unit) <= MAX_UNIT
+            made = self._meter.create_gauge(name, unit if fits else "", "" if fits else f"in {unit}")
+            gauge = self._gauges.setdefault(name.lower(), made)
+        gauge.set(float(body["value"]), {**attributes, "contexta.metric": body["metric_key"]})
 
     def _span(self, body: dict[str, Any], attributes: dict[str, Any]) -> None:
         ids = {f"contexta.{name}": body[name] for name in ("span_id", "trace_id", "parent_span_id") if body.get(name)}
@@ -91,6 +97,12 @@ class OTelSink:
         names = ("artifact_ref", "artifact_kind", "run_ref", "location_ref", "size_bytes")
         attributes = {f"contexta.{name}": manifest[name] for name in names if manifest.get(name) is not None}
         self._event("artifact", {"service.name": self.service_name, **attributes}, parse_ns(manifest["created_at"]))
+
+
+def _instrument(key: str) -> str:
+    """Return a key as the name of an instrument: of few characters, a letter first, capitals not told apart."""
+    name = cleaned(key, r"A-Za-z0-9_.\-/")
+    return name if name[0].isalpha() else f"metric.{name}"[:MAX_NAME]
 
 
 def _flat(attributes: Any) -> dict[str, Any]:

@@ -10,8 +10,10 @@ from contexta.errors import DependencyError
 
 
 def plain(payload: Any) -> dict[str, Any]:
-    """Return a payload's fields."""
-    return dict(payload) if isinstance(payload, Mapping) else dict(payload.to_dict())
+    """Return a payload's fields. An artifact's come as a mapping that holds its manifest as a model."""
+    if not isinstance(payload, Mapping):
+        return dict(payload.to_dict())
+    return {name: value.to_dict() if hasattr(value, "to_dict") else value for name, value in payload.items()}
 
 
 def where(envelope: Mapping[str, Any], prefix: str = "contexta.") -> dict[str, str | int]:

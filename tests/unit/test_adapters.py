@@ -1,6 +1,4 @@
-"""Sinks for other libraries, against those libraries."""
-
-import math
+"""The OpenTelemetry sink against its library, and sinks without theirs. MLflow: tests/service/test_adapters_real.py."""
 
 import pytest
 
@@ -8,6 +6,8 @@ from contexta.adapters.mlflow import MLflowSink
 from contexta.adapters.otel import OTelSink
 from contexta.capture import PayloadFamily
 from contexta.contract import (
+    DegradedPayload,
+    DegradedRecord,
     MetricRecord,
     RecordEnvelope,
     Run,
@@ -28,8 +28,8 @@ def envelope(record_type: str, **more) -> RecordEnvelope:
     )  # fmt: skip
 
 
-def metric(value: float, key: str = "loss", step: int | None = None) -> MetricRecord:
-    payload = {"metric_key": key, "value": value, "value_type": "float64", "unit": "nats", "step": step}
+def metric(value: float, key: str = "loss", unit: str = "nats") -> MetricRecord:
+    payload = {"metric_key": key, "value": value, "value_type": "float64", "unit": unit, "step": None}
     return MetricRecord.from_dict({"envelope": envelope("metric").to_dict(), "payload": payload})  # keys as captured
 
 
@@ -81,7 +81,32 @@ def test_a_metric_becomes_a_gauge_with_the_newest_value_and_where_it_was_made(ot
     assert (gauge.name, gauge.unit, point.value) == ("train_loss", "nats", 0.25)
     assert dict(point.attributes) == {
         "service.name": "trainer", "contexta.run": "run:p.r", "contexta.stage": "stage:p.r.train",
+        "contexta.metric": "train loss",
     }  # fmt: skip
+
+
+def test_keys_and_units_that_opentelemetry_does_not_know_lose_no_metric(otel) -> None:
+    sink, reader, _ = otel
+    named = {"1st": 1.0, "_hidden": 2.0, "größe": 3.0, "loss": 4.0, "Loss": 5.0, "é" * 255: 6.0}
+    for key, value in named.items():
+        sink.capture(PayloadFamily.RECORD, metric(value, key, unit="µs"))
+    sink.capture(PayloadFamily.RECORD, metric(7.0, "long", unit="u" * 64))
+    gauges = reader.get_metrics_data().resource_metrics[0].scope_metrics[0].metrics
+    points = {point.attributes["contexta.metric"]: point.value for each in gauges for point in each.data.data_points}
+    assert points == {**named, "long": 7.0}
+    assert {each.description for each in gauges} == {"in µs", "in " + "u" * 64}
+
+
+def test_a_degraded_record_is_an_event_of_the_span_that_is_current(otel) -> None:
+    sink, _, exporter = otel
+    payload = DegradedPayload(issue_key="sink-failed", category="capture", severity="warning", summary="it failed")
+    with sink._tracer.start_as_current_span("epoch"):
+        marked = envelope("degraded", completeness_marker="partial", degradation_marker="partial_failure")
+        sink.capture(PayloadFamily.RECORD, DegradedRecord(envelope=marked, payload=payload))
+    (epoch,) = exporter.get_finished_spans()
+    (event,) = epoch.events
+    assert (event.name, event.attributes["level"]) == ("sink-failed", "warning")
+    assert event.attributes["message"] == "it failed"
 
 
 def test_a_span_keeps_its_own_times_and_status_and_an_event_is_a_span_of_no_length(otel) -> None:
@@ -103,43 +128,6 @@ def run(status: str) -> Run:
         run_ref="run:p.r", project_ref="project:p", name="R", status=status, started_at="2026-01-01T00:00:00Z",
         ended_at=None if status == "open" else AT,
     )  # fmt: skip
-
-
-@pytest.fixture
-def mlflow(tmp_path):
-    mlflow = pytest.importorskip("mlflow", reason="the extra `mlflow` is not installed")
-    mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
-    return mlflow.tracking.MlflowClient()
-
-
-@pytest.mark.filterwarnings("ignore")  # of MLflow's own libraries
-def test_a_run_becomes_a_run_of_mlflow_with_steps_and_tags_and_ends_as_it_ended(mlflow) -> None:
-    sink = MLflowSink()
-    sink.capture(PayloadFamily.CONTEXT, run("open"))
-    for step in range(3):
-        sink.capture(PayloadFamily.RECORD, metric(1.0 / (step + 1), "train/loss", step=step))
-    sink.capture(PayloadFamily.RECORD, EVENT)
-    sink.capture(PayloadFamily.RECORD, SPAN)
-    sink.capture(PayloadFamily.ARTIFACT, ARTIFACT)
-    sink.capture(PayloadFamily.CONTEXT, run("failed"))
-    experiment = mlflow.get_experiment_by_name("p")
-    (found,) = mlflow.search_runs([experiment.experiment_id])
-    assert (found.info.run_name, found.info.status) == ("R", "FAILED")
-    history = mlflow.get_metric_history(found.info.run_id, "train/loss")
-    assert [(each.step, each.value) for each in history] == [(0, 1.0), (1, 0.5), (2, pytest.approx(1 / 3))]
-    assert found.data.metrics["span.load.seconds"] == 1.0
-    assert found.data.tags["event.note"] == "hello" and found.data.tags["artifact.model"] == "path:/x (5 bytes)"
-
-
-@pytest.mark.filterwarnings("ignore")
-def test_a_given_run_of_mlflow_takes_everything_and_is_left_open(mlflow) -> None:
-    given = mlflow.create_run(mlflow.create_experiment("mine")).info.run_id
-    sink = MLflowSink(run_id=given)
-    sink.capture(PayloadFamily.RECORD, metric(math.inf, step=4))
-    sink.capture(PayloadFamily.CONTEXT, run("completed"))
-    sink.close()
-    found = mlflow.get_run(given)
-    assert found.info.status == "RUNNING" and "loss" in found.data.metrics
 
 
 SINKS = [(OTelSink, "opentelemetry", "otel"), (MLflowSink, "mlflow", "mlflow")]

@@ -1,11 +1,13 @@
 """`ctx.notebook` without a daemon: what is shown, and what becomes of answers."""
 
 import sys
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from contexta.errors import DependencyError
+from contexta.errors import DependencyError, ValidationError
 from contexta.interpretation import (
     MetricTrend,
     MultiRunComparison,
@@ -60,6 +62,31 @@ def test_a_series_gives_its_own_arrays() -> None:
     )  # fmt: skip
     found = columns_of(series)
     assert found["value"] is series.values and list(found) == ["step", "value", "time_ns", "rank"]
+    some = columns_of(replace(series, has_step=np.array([False, True, True])))
+    assert some["step"] == [None, 1, 2] and some["value"] is series.values
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_a_frame_of_a_series_shares_its_values(library) -> None:
+    pytest.importorskip(library, reason="the extra `notebook` is not installed")
+    values = np.arange(1000.0)
+    there, zeros = np.ones(1000, bool), np.zeros(1000, np.int64)
+    series = StepSeries("run:p.r", "loss", None, zeros, there, values, zeros, zeros.astype(np.int32))
+    frame = getattr(Notebook(Reports()), f"to_{library}")(series)
+    assert frame.shape == (1000, 4) and np.shares_memory(frame["value"].to_numpy(), values)
+
+
+def test_a_script_gets_its_report_printed_and_a_prompt_displays_it_itself(capsys, monkeypatch) -> None:
+    monkeypatch.delattr(sys, "ps1", raising=False)
+    monkeypatch.setitem(sys.modules, "IPython", None)
+    shown = Notebook(Reports()).show_run("r")
+    assert capsys.readouterr().out == f"{shown}\n"
+    monkeypatch.setattr(sys, "ps1", ">>> ", raising=False)
+    Notebook(Reports()).show_run("r")
+    monkeypatch.delattr(sys, "ps1")
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=object))
+    Notebook(Reports()).show_run("r")
+    assert capsys.readouterr().out == ""
 
 
 def test_records_trends_tables_and_comparisons_become_columns() -> None:
@@ -75,6 +102,19 @@ def test_records_trends_tables_and_comparisons_become_columns() -> None:
         "stage_name": ["train"], "metric_key": ["loss"], "run:p.a": [1.0], "run:p.b": [None],
         "best_run_id": ["run:p.a"],
     }  # fmt: skip
+
+
+def test_any_iterable_is_rows_and_equal_names_of_columns_stay_apart() -> None:
+    assert columns_of({"a": number} for number in range(2)) == {"a": [0, 1]}
+    assert columns_of(Table(("a", "a", "a_2"), ((1, 2, 3),))) == {"a": [1], "a_2": [2], "a_2_2": [3]}
+    assert columns_of([]) == {}
+
+
+@pytest.mark.parametrize("nothing", [5, [5], None, "text"])
+def test_what_has_no_columns_is_refused(nothing) -> None:
+    with pytest.raises(ValidationError, match="has no columns") as refused:
+        columns_of(nothing)
+    assert refused.value.code == "not_tabular"
 
 
 @pytest.mark.parametrize("library", ["pandas", "polars"])
