@@ -1,4 +1,4 @@
-// Asks a Contexta daemon over gRPC: node client.mjs WORKSPACE runs | compare LEFT RIGHT | follow RUN [COUNT]
+// Asks a Contexta daemon over gRPC: node client.mjs WORKSPACE runs | compare LEFT RIGHT | follow RUN [--count N]
 //
 // The messages are read from the .proto files of the repository; CONTEXTA_PROTO names another folder that holds
 // contexta/v1.
@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url'
 import grpc from '@grpc/grpc-js'
 import { loadSync } from '@grpc/proto-loader'
 
+const USAGE = 'usage: node client.mjs WORKSPACE runs | compare LEFT RIGHT | follow RUN [--count N]'
 const PROTOCOL = '1'
 const DEADLINE_MS = 30_000
 const HERE = dirname(fileURLToPath(import.meta.url))
@@ -20,9 +21,15 @@ const { v1 } = grpc.loadPackageDefinition(definition).contexta
 
 /** Connect to the daemon that serves a workspace; daemon.json says where, and where its token lies. */
 function connect (workspace) {
-  const found = JSON.parse(readFileSync(join(workspace, 'daemon', 'daemon.json'), 'utf8'))
   const metadata = new grpc.Metadata()
-  metadata.set('contexta-token', readFileSync(found.token_file, 'utf8').trim())
+  let found
+  try {
+    found = JSON.parse(readFileSync(join(workspace, 'daemon', 'daemon.json'), 'utf8'))
+    metadata.set('contexta-token', readFileSync(found.token_file, 'utf8').trim())
+  } catch (error) {
+    if (error.code !== 'ENOENT') throw error
+    throw new Error(`No daemon serves ${workspace}. Start one: contexta --workspace ${workspace} daemon start`)
+  }
   metadata.set('contexta-protocol', PROTOCOL)
   return { client: new v1.Query(`unix:${found.socket}`, grpc.credentials.createInsecure()), metadata }
 }
@@ -38,7 +45,7 @@ function ask ({ client, metadata }, method, request) {
 /** What the daemon says of a failed call: a stable code and a message for people. */
 function explained (error) {
   const [bytes] = error.metadata?.get('contexta-error-bin') ?? []
-  if (!bytes) return error.details ?? error.message
+  if (!bytes) return `${error.details ?? error.message} (${grpc.status[error.code]})`
   const said = decodeErrorDetail(bytes)
   return `${said.message} (${said.code})`
 }
@@ -81,7 +88,7 @@ async function runs (daemon) {
 }
 
 async function compare (daemon, left, right) {
-  if (!left || !right) throw new Error('compare takes two runs')
+  if (!left || !right) throw new Error(`compare takes two runs\n${USAGE}`)
   const found = await ask(daemon, 'CompareRuns', { left_run_id: left, right_run_id: right })
   console.log(`${found.left_run_id} -> ${found.right_run_id}: ${found.summary}\n`)
   const rows = found.stage_comparisons.flatMap(stage => stage.metric_deltas.map(each =>
@@ -95,15 +102,16 @@ function number (message, name) {
 }
 
 /** Print records as they become durable, until `count` of them came, or for ever. */
-function follow (daemon, run, count) {
-  if (!run) throw new Error('follow takes a run')
+function follow (daemon, run, option, count) {
+  const wrong = option !== undefined && (option !== '--count' || !(Number(count) > 0))
+  if (!run || wrong) throw new Error(`follow takes a run, and how many records\n${USAGE}`)
   const stream = daemon.client.Tail({ filter: { run_id: run }, from_start: true }, daemon.metadata)
   let left = count ? Number(count) : Infinity
   return new Promise((resolve, reject) => {
     stream.on('data', page => {
       for (const record of page.records) {
         if (left-- <= 0) break
-        const value = record.record_type === 'metric' ? record.integer || record.number : record.message
+        const value = record.value ? record[record.value] : record.message
         console.log(`${record.observed_at} ${record.key} ${value}`)
       }
       if (left <= 0) { stream.cancel(); resolve() }
@@ -116,7 +124,7 @@ function follow (daemon, run, count) {
 const [workspace, command, ...rest] = process.argv.slice(2)
 const commands = { runs, compare, follow }
 if (!workspace || !commands[command]) {
-  console.error('usage: node client.mjs WORKSPACE runs | compare LEFT RIGHT | follow RUN [COUNT]')
+  console.error(USAGE)
   process.exit(2)
 }
 try {
