@@ -3,7 +3,8 @@
 For each step, a rank's lateness is how long after the median rank it recorded a metric. Where ranks wait for each other
 at every step, a slow one is late by the same amount each time; where they do not, its lateness grows. In both cases a
 rank is a straggler from the step on from which its lateness never again falls below `threshold` of the median time of a
-step. Clocks of other hosts may be off: there only what a rank lost since the first steps counts.
+step. A rank that is later than a whole step, yet as fast as the others, only began later: nobody waits for it. Clocks
+of other hosts may be off: there only what a rank lost since the first steps counts.
 """
 
 from __future__ import annotations
@@ -64,11 +65,14 @@ def find_stragglers(
             continue
         at = max(since - 1, 0)
         others = np.delete(durations, row, axis=0)[:, at:]
+        own_s, others_s = float(np.median(durations[row, at:])), float(np.median(others))
+        if np.median(lateness[row, since:]) > usual_s and own_s < others_s * (1 + threshold / 2):
+            continue
         found.append(
             Straggler(
                 run_id, each.rank, stage_id, stage_name, each.host, int(steps[since]),
                 format_ns(int(each.times_ns[np.searchsorted(each.steps, steps[since])])), float(lateness[row, -1]),
-                float(np.median(durations[row, at:])), float(np.median(others)), metric_key,
+                own_s, others_s, metric_key,
             )
         )  # fmt: skip
     return StragglerReport(run_id, tuple(sorted(found, key=lambda each: -each.late_s)), tuple(notes))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .output import Terminal, examples, number, plain, short_time
+from .output import Terminal, examples, number, plain
 
 if TYPE_CHECKING:
     from contexta.interpretation import CompletenessNote, DiagnosticsResult, RunComparison
@@ -43,7 +43,7 @@ def compare(terminal: Terminal, left: str, right: str, policy: str, changed: boo
 
 
 def _print_comparison(terminal: Terminal, found: RunComparison, changed: bool) -> None:
-    print(plain(f"{found.left_run_id} -> {found.right_run_id}: {found.summary}\n"))
+    print(plain(f"{found.left_run_id} -> {found.right_run_id}: {found.summary}"), end="\n\n")
     rows = [
         (stage.stage_name, each.metric_key, number(each.left_value), number(each.right_value), number(each.delta),
          "" if each.change_ratio is None else f"{each.change_ratio:+.1%}")
@@ -88,7 +88,7 @@ def compare_multi(
         if not metrics or row.metric_key in metrics
     ]  # fmt: skip
     terminal.print_table(["~stage", "~metric", *(f">{name}" for name in found.run_names)], rows, empty="No metrics.")
-    print(plain(f"\n{found.summary}"))
+    print(f"\n{plain(found.summary)}")
     print_notes(found.completeness_notes)
 
 
@@ -146,11 +146,11 @@ def stragglers(terminal: Terminal, run_id: str, metric: str | None, threshold: f
         terminal.print_json(found.to_dict())
         return
     rows = [
-        (each.rank, each.host, each.stage_name or "", each.since_step, short_time(each.since_at),
-         f"{each.late_s:.3g} s", f"{each.step_s:.3g} s", f"{each.peer_step_s:.3g} s")
+        (each.rank, each.host, each.stage_name or "", each.since_step, f"{each.late_s:.3g} s",
+         f"{each.step_s:.3g} s", f"{each.peer_step_s:.3g} s")
         for each in found.stragglers
     ]  # fmt: skip
-    columns = [">rank", "~host", "~stage", ">since step", "since", ">late", ">a step", ">of others"]
+    columns = [">rank", "~host", "~stage", ">since step", ">late", ">a step", ">of others"]
     terminal.print_table(columns, rows, empty="No rank is slower than the others.")
     print_notes(found.completeness_notes)
 

@@ -153,6 +153,10 @@ def test_a_rank_that_was_late_once_and_caught_up_is_none():
     assert find(ranks([on_time, lambda step: 0.5 * (20 <= step < 50), on_time])).stragglers == ()
 
 
+def test_a_rank_that_only_began_later_is_none():
+    assert find(ranks([on_time, lambda step: 3.0, on_time, on_time])).stragglers == ()
+
+
 def test_a_clock_that_is_off_makes_no_straggler():
     hosts = {2: "h1"}
     off = ranks([on_time, on_time, lambda step: 5.0, on_time], hosts=hosts)
