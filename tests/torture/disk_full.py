@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -85,7 +86,7 @@ def _workspace(trial: Trial, place: Path, rounds: int, mirrored: bool, slowest: 
             if trial.chance.random() < 0.6:
                 shared[BURST] = trial.chance.randrange(10_000, 80_000)
             processes.until(lambda before=before: shared[CALLS] > before, 10, "capture goes on")
-            says_s = processes.until(lambda: _worker(workspace).trouble, 30, "it says that the disk is full")
+            says_s = _seconds_until_said(workspace)
             trouble = _worker(workspace).trouble
             trial.check("no room" in trouble or "full" in trouble, f"round {number}: it says {trouble!r}")
             processes.until(lambda before=before: shared[CALLS] > before + 100, 10, "capture goes on")
@@ -122,6 +123,21 @@ def _check(trial: Trial, place: Path, shared: Shared) -> None:
     trial.check(len(kept) + shared[DROPPED] == shared[CALLS], "calls are neither kept nor dropped")
 
 
+def _seconds_until_said(workspace: Path) -> float:
+    """Wait until the worker is told that the disk is full, which it is kept: a file that was merged or put away gives
+    room back. Return the seconds since room was last found."""
+    full_since = time.monotonic()
+
+    def said() -> bool:
+        nonlocal full_since
+        if _fill(workspace / "filler"):
+            full_since = time.monotonic()
+        return bool(_worker(workspace).trouble)
+
+    processes.until(said, 30, "it says that the disk is full")
+    return time.monotonic() - full_since
+
+
 def _worker(workspace: Path) -> LocalWorker:
     return local_workers(workspace)[0]
 
@@ -135,15 +151,18 @@ def _spilled(workspace: Path) -> bool:
     return any(path.is_file() for path in (workspace / "cache" / "spill").rglob("*"))
 
 
-def _fill(path: Path) -> None:
-    """Take all the room there is."""
-    with path.open("ab", buffering=0) as file, contextlib.suppress(OSError):
+def _fill(path: Path) -> int:
+    """Take all the room there is; return how many bytes that was."""
+    with path.open("ab", buffering=0) as file:
+        before = os.fstat(file.fileno()).st_size
         free = os.statvfs(path).f_bavail * os.statvfs(path).f_frsize
         with contextlib.suppress(OSError):
-            os.posix_fallocate(file.fileno(), 0, max(1, free - 4096))
+            os.posix_fallocate(file.fileno(), before, max(1, free - 4096))
         file.seek(0, os.SEEK_END)
-        while True:
-            file.write(bytes(4096))
+        with contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(4096))
+        return os.fstat(file.fileno()).st_size - before
 
 
 def _can_mount(place: Path) -> bool:
