@@ -18,7 +18,7 @@ import anyio
 import anyio.to_process
 
 from contexta._priority import give_way
-from contexta.errors import ContextaError
+from contexta.errors import ContextaError, UnavailableError
 from contexta_daemon.log import LogError, LogReader, Position
 
 PROCESSES = 2
@@ -69,15 +69,24 @@ class Thinkers:
 
     async def ask(self, method: str, request: bytes, place: Place) -> bytes:
         """Return the serialized answer. Raises QuestionError with the code that the error had."""
-        found = await anyio.to_process.run_sync(answer, method, request, place, cancellable=True, limiter=self._limiter)
-        return _or_raise(found)
+        return _or_raise(await self._run(answer, method, request, place))
 
     async def sql(self, text: str, place: Place, *, max_rows: int, deadline_s: float) -> list[bytes]:
         """Return the answer to a statement as serialized pages. Raises QuestionError as `ask`."""
-        found = await anyio.to_process.run_sync(
-            answer_sql, text, place, max_rows, deadline_s, cancellable=True, limiter=self._limiter
-        )
-        return _or_raise(found)
+        return _or_raise(await self._run(answer_sql, text, place, max_rows, deadline_s))
+
+    async def _run(self, function: Callable[..., Answer | Failure], *arguments: object) -> Answer | Failure:
+        """Run a function in one of the processes; one that was killed is replaced, once, since nothing was changed."""
+        for last in (False, True):
+            try:
+                return await anyio.to_process.run_sync(function, *arguments, cancellable=True, limiter=self._limiter)
+            except anyio.BrokenWorkerProcess as error:
+                if last:
+                    raise UnavailableError(
+                        "The process that was to answer ended, twice. Is there too little memory? Ask again.",
+                        cause=error,
+                    ) from error
+        raise AssertionError("the second try returns or raises")
 
 
 def _or_raise(found: Answer | Failure) -> Answer:

@@ -1,6 +1,8 @@
 """Questions that cannot be answered, or not in time: each gets a clear error, and the daemon is unmoved."""
 
 import contextlib
+import os
+import signal
 import subprocess
 import threading
 from pathlib import Path
@@ -58,6 +60,21 @@ def test_a_question_that_is_cancelled_stops_working(served: Served, ctx) -> None
     asked.join(20)
     wait_until(lambda: pid not in thinkers(served), 20)
     assert ctx.sql("SELECT 1").rows == ((1,),)
+
+
+def test_a_process_that_thinks_may_be_killed_at_any_time(served: Served, ctx) -> None:
+    ctx.sql("SELECT 1")
+    for pid in thinkers(served):
+        os.kill(pid, signal.SIGKILL)
+    assert ctx.diagnose_run("r").run_id == "run:demo.r"
+    found = []
+    asked = threading.Thread(target=lambda: found.append(ctx.sql("SELECT count(*) FROM range(30000000)").rows))
+    ((pid, before),) = thinkers(served).items()
+    asked.start()
+    wait_until(lambda: thinkers(served).get(pid, 0) > before or found, 20)
+    os.kill(pid, signal.SIGKILL)
+    asked.join(30)
+    assert found == [((30_000_000,),)]
 
 
 def ask_in_vain(ctx) -> None:
