@@ -60,7 +60,8 @@ class Runner:
         """`is_ours` tells, in a thread, whether the workspace is still this daemon's: if not, nothing is followed."""
         self._patient = frozenset(patient)
         self._patient_until: dict[str, float] = {}  # of those that wait, or have waited since they last had everything
-        self._wanted = {follower.name: anyio.Event() for follower in followers}
+        self._waiting = {follower.name: 0 for follower in followers}  # callers that wait for it
+        self._wanted = {follower.name: anyio.Event() for follower in followers}  # set when one begins to
         self._log = log
         self._is_ours = is_ours
         self._followers = {follower.name: follower for follower in followers}
@@ -93,10 +94,14 @@ class Runner:
 
     async def wait_applied(self, name: str, position: Position, timeout_s: float) -> bool:
         """Wait until a follower has applied everything before `position`; False when the time is over."""
-        with anyio.move_on_after(timeout_s):
-            while self._applied[name] < position:
-                self._wanted[name].set()
-                await self._progress.wait()
+        self._waiting[name] += 1
+        self._wanted[name].set()
+        try:
+            with anyio.move_on_after(timeout_s):
+                while self._applied[name] < position:
+                    await self._progress.wait()
+        finally:
+            self._waiting[name] -= 1
         return self._applied[name] >= position
 
     async def wait_moved(self, name: str, position: Position) -> None:
@@ -134,7 +139,7 @@ class Runner:
     async def _let_pass(self, name: str) -> None:
         """Wait while the log grows fast, until somebody wants this follower, or it has waited long enough."""
         lag = self.lag_bytes(name)
-        if lag < FAST_BYTES:
+        if lag < FAST_BYTES or self._waiting[name]:
             return
         until = self._patient_until.setdefault(name, anyio.current_time() + PATIENCE_S)
         while anyio.current_time() < until:
