@@ -1,0 +1,56 @@
+"""Registering artifacts on scopes: what is known of the file at once, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from capturing import Capturing
+
+from contexta.contract.serialization import to_payload
+from contexta.errors import ValidationError
+
+
+def test_a_file_is_registered_with_its_size_and_time_at_once(capturing: Capturing, tmp_path: Path) -> None:
+    run = capturing.recorder().run("files")
+    file = tmp_path / "model.bin"
+    file.write_bytes(b"12345")
+    with run.stage("train") as stage:
+        result = stage.register_artifact("trained_model", file, attributes={"epochs": 2})
+    manifest = result.payload["manifest"]
+    assert manifest.artifact_ref.startswith("artifact:demo.files.trained-model-")
+    assert manifest.location_ref == f"path:{file}"
+    assert manifest.size_bytes == 5
+    assert manifest.stage_execution_ref == "stage:demo.files.train"
+    assert result.payload["binding_status"] == "BOUND"
+    assert to_payload(manifest)["attributes"] == {"epochs": 2}
+    (entry,) = capturing.one().of("artifact_registered")
+    found = file.stat()
+    assert (entry.size_bytes, entry.modified_ns, entry.inode) == (5, found.st_mtime_ns, found.st_ino)
+    assert (entry.ref, entry.path, entry.exists, entry.compute_hash) == (manifest.artifact_ref, str(file), True, True)
+
+
+def test_a_missing_file_is_refused_unless_allowed_and_a_folder_is_taken(capturing: Capturing, tmp_path: Path) -> None:
+    run = capturing.recorder().run("files")
+    with pytest.raises(ValidationError, match="absent") as refused:
+        run.register_artifact("model", tmp_path / "absent")
+    assert refused.value.code == "artifact_missing"
+    allowed = run.register_artifact("model", tmp_path / "absent", allow_missing=True)
+    assert allowed.payload["source"] == {"exists": False, "kind": "PATH", "uri": str(tmp_path / "absent")}
+    assert allowed.payload["binding_status"] == "PENDING"
+    assert run.register_artifact("folder", tmp_path, artifact_ref="artifact:demo.files.mine").ok
+    assert [each.exists for each in capturing.one().of("artifact_registered")] == [False, True]
+    for wrong in (("Bad Kind", tmp_path), ("model", 3), ("model", ""), ("model", "a\0b"), ("model", "/dev/null")):
+        with pytest.raises(ValidationError):
+            run.register_artifact(*wrong)
+    with pytest.raises(ValidationError, match=r"demo\.files"):
+        run.register_artifact("model", tmp_path, artifact_ref="artifact:other.run.x")
+
+
+def test_a_relative_path_is_of_the_working_folder(
+    capturing: Capturing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("here.txt").write_text("x")
+    capturing.recorder().run("files").register_artifact("note", "here.txt")
+    assert capturing.one().of("artifact_registered")[0].path == str(tmp_path / "here.txt")
