@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
+from typing import Any
 
 from .answer import Answer
 from .observed import (
@@ -104,7 +105,7 @@ class RunComparison(Answer):
     artifact_changes: tuple[ArtifactChange, ...]
     completeness_notes: tuple[CompletenessNote, ...] = ()
     evidence_links: tuple[EvidenceLink, ...] = ()
-    provenance_comparison: Mapping[str, object] | None = None
+    provenance_comparison: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

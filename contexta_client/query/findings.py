@@ -141,7 +141,7 @@ class Findings:
         return {name: from_message(each, MetricAggregate) for name, each in found.items()}
 
     def status_distribution(self, runs: pb.RunsRequest) -> dict[str, int]:
-        return dict(self._ask("GetStatusDistribution", runs).counts)
+        return dict(sorted(self._ask("GetStatusDistribution", runs).counts.items()))
 
     def anomalies(
         self,
