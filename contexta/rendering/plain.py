@@ -33,15 +33,16 @@ def to_csv(document: ReportDocument) -> str:
             if not first:
                 out.write("\r\n")
             first = False
-            writer.writerow(["section", "table", *map(_cell, table.columns)])
-            place = (_cell(section.title), _cell(table.title))
-            writer.writerows([*place, *map(_cell, row)] for row in table.rows)
+            writer.writerow(["section", "table", *map(csv_cell, table.columns)])
+            place = (csv_cell(section.title), csv_cell(table.title))
+            writer.writerows([*place, *map(csv_cell, row)] for row in table.rows)
     if first:
         writer.writerow(["section", "table"])
     return well_formed(out.getvalue())
 
 
-def _cell(value: str | float | int | None) -> str:
+def csv_cell(value: str | float | int | None) -> str:
+    """Return a cell of a CSV file: numbers exactly, None empty, and no text that a spreadsheet takes for a formula."""
     if value is None:
         return ""
     if isinstance(value, float):

@@ -255,10 +255,6 @@ class Recorder(InnermostCalls):
 
     # --- waiting and the end -----------------------------------------------------------------------------------------
 
-    def start_sender(self) -> bool:
-        """Make sure that there is a sender, which starts the daemon. Returns whether one can be hoped for."""
-        return self.sender.ensure(0)
-
     def flush(self, timeout: float | None = None) -> None:
         """Wait until all that was captured is durable. Raises DeadlineError after `timeout` seconds; None: no bound."""
         if not self._wait(delivery_wait.FLUSH, timeout):

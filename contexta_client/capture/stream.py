@@ -178,10 +178,6 @@ class Stream:
         self.look_if_due()
         return reason
 
-    def dropped_total(self) -> int:
-        """Return how many metrics and entries were not kept so far."""
-        return sum(self.spool.words[word] for word in range(fmt.DROPPED_METRICS, fmt.DROPPED_LARGE_ENTRIES + 1))
-
     # --- the end -----------------------------------------------------------------------------------------------------
 
     def end(self) -> None:

@@ -25,9 +25,13 @@ def write_metrics(file: Path, records: Iterator[ObservationRecord]) -> int:
         connection.execute(f"CREATE TABLE metrics ({_COLUMNS})")
         while part := list(islice(records, _ROWS_AT_ONCE)):
             columns = {name: np.array([getattr(each, name) for each in part], dtype=object) for name in names}
-            columns["value"] = np.array([float(each.value or 0.0) for each in part])
-            rows = list(zip(*(columns[name].tolist() for name in names), strict=True))
-            connection.executemany(f"INSERT INTO metrics VALUES ({', '.join('?' * len(names))})", rows)
+            columns["value"] = values = np.array([each.value for each in part], dtype=np.float64)
+            connection.register("part", columns | {"odd": np.isnan(values)})  # DuckDB takes NaN in an array for NULL
+            connection.execute(
+                "INSERT INTO metrics BY NAME "
+                "SELECT * EXCLUDE odd REPLACE (if(odd, 'NaN'::DOUBLE, value) AS value) FROM part"
+            )
+            connection.unregister("part")
             count += len(part)
         target = str(file).replace("'", "''")
         connection.execute(f"COPY metrics TO '{target}' (FORMAT parquet, COMPRESSION zstd)")

@@ -108,12 +108,14 @@ def export_csv(terminal: Terminal, /, file: Path, **wanted: str | None) -> None:
     """Write records as comma-separated values, a line each. FILE is there whole, or not at all."""
     import csv
 
+    from contexta.rendering.plain import csv_cell
+
     count = 0
     with whole_file(file) as temporary, temporary.open("x", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(CSV_COLUMNS)
         for record in _scan(terminal, wanted):
-            writer.writerow([_cell(getattr(record, name)) for name in CSV_COLUMNS])
+            writer.writerow([csv_cell(getattr(record, name)) for name in CSV_COLUMNS])
             count += 1
     terminal.say({"file": str(file), "records": count}, f"{count:,} records written to {file}")
 
@@ -149,13 +151,6 @@ def _scan(terminal: Terminal, wanted: Mapping[str, str | None]) -> Iterator[Obse
     from contexta_client.query.records import RecordStore
 
     return RecordStore(terminal.connection()).scan(wanted)
-
-
-def _cell(value: object) -> object:
-    """A spreadsheet must not take captured text for a formula."""
-    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
-        return f"'{value}"
-    return "" if value is None else value
 
 
 @contextlib.contextmanager

@@ -23,6 +23,7 @@ from .output import Terminal, examples
 @click.pass_obj
 def sql(terminal: Terminal, text: str | None, max_rows: int | None, as_csv: bool) -> None:
     """Run one SELECT over the views projects, runs, series, metrics ... (docs/sql.md). Nothing can be changed."""
+    from contexta.rendering.plain import csv_cell
     from contexta_client.query.sql import run_sql
 
     if text is None:
@@ -34,7 +35,7 @@ def sql(terminal: Terminal, text: str | None, max_rows: int | None, as_csv: bool
         terminal.print_json(list(found))
     elif as_csv:
         writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(found.columns)
-        writer.writerows(found.rows)
+        writer.writerow(map(csv_cell, found.columns))
+        writer.writerows([csv_cell(cell) if isinstance(cell, str) else cell for cell in row] for row in found.rows)
     else:
         terminal.print_table([f"~{name}" for name in found.columns], found.rows, empty="No rows.")

@@ -30,11 +30,6 @@ class DaemonLink:
         self._start = DaemonStart(workspace, read_config)
         self._next_look = 0.0
 
-    @property
-    def is_up(self) -> bool:
-        """Whether a daemon is there that answers."""
-        return self.connection is not None and not self.trouble
-
     def keep(self, now: float, *, wanted: bool) -> bool:
         """Look after the connection; return whether it is another one, or gone. wanted: start a daemon if need be."""
         if self.connection is not None and now < self._next_look:

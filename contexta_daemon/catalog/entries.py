@@ -13,7 +13,7 @@ from contexta_daemon.batches import format_ns
 
 from .models import store_model
 from .names import Names, Session
-from .observations import whole_number
+from .observations import as_float, whole_number
 from .schema import HAS_DEGRADED, HAS_EVENTS, HAS_METRICS, HAS_SPANS, HAS_STORED
 from .scopes import STATE_OF_STATUS, Scopes, UnknownIdError
 from .stored import store_record
@@ -140,10 +140,7 @@ class Entries:
         whole = whole_number(metric.value)
         if whole is None:
             raise UnknownIdError(f"a wide metric's value is a decimal integer, not {metric.value[:40]!r}")
-        try:
-            value = float(whole)
-        except OverflowError:
-            value = float("-inf" if whole < 0 else "inf")
+        value = as_float(whole)
         self._tallies.add_single(session.id, metric.scope_id, metric.key_id, value, metric.step, time_ns)
         return 0
 

@@ -109,6 +109,14 @@ def whole_number(text: str) -> int | None:
     return int(text)
 
 
+def as_float(value: Any) -> float:
+    """Return a number as it stands in JSON: non-finite ones are texts; an integer beyond a double is infinite."""
+    try:
+        return float(value)
+    except OverflowError:
+        return float("-inf") if value < 0 else float("inf")
+
+
 def present(fields: dict[str, Any]) -> dict[str, Any]:
     """Leave out what is not there. False and 0 are there."""
     return {name: value for name, value in fields.items() if value is not None and value != ""}

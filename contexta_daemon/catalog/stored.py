@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from typing import Any
 
 import xxhash
 
@@ -13,6 +12,7 @@ from contexta.v1 import capture_pb2
 from contexta_daemon.batches import parse_instant
 
 from .models import require_run
+from .observations import as_float
 from .tally import Tallies
 
 
@@ -48,14 +48,6 @@ def store_record(connection: sqlite3.Connection, tallies: Tallies, stored: captu
 def digest_of(record: capture_pb2.RecordStored) -> bytes:
     """Return what tells a record's content from another one's; its JSON is in one form."""
     return xxhash.xxh3_128_digest(record.json.encode())
-
-
-def as_float(value: Any) -> float:
-    """Return a number as it stands in JSON: non-finite ones are texts; an integer beyond a double is infinite."""
-    try:
-        return float(value)
-    except OverflowError:
-        return float("-inf") if value < 0 else float("inf")
 
 
 def stored_step(step: int | None) -> int:

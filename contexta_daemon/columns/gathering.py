@@ -17,8 +17,8 @@ import numpy.typing as npt
 from contexta.v1 import capture_pb2
 from contexta_daemon.batches import BadBatchError, Rows, decode, decode_step, parse_instant
 from contexta_daemon.catalog import Names, Session
-from contexta_daemon.catalog.observations import whole_number
-from contexta_daemon.catalog.stored import as_float, stored_step
+from contexta_daemon.catalog.observations import as_float, whole_number
+from contexta_daemon.catalog.stored import stored_step
 from contexta_daemon.log import LoggedBatch, Position
 
 CANONICAL_NAN = 0x7FF8_0000_0000_0000  # the bits of NaN as DuckDB reads and writes it

@@ -183,12 +183,5 @@ def encode_footer(footer: Footer) -> bytes:
     return _FOOTER.pack(footer.batches, footer.items, footer.first_ns, footer.last_ns)
 
 
-def decode_footer(payload: bytes | memoryview) -> Footer:
-    try:
-        return Footer(*_FOOTER.unpack(payload))
-    except struct.error as error:
-        raise PayloadError("a footer has a wrong length") from error
-
-
 def _envelope_check(head: bytes) -> bytes:
     return (xxhash.xxh3_64_intdigest(head) & 0xFFFFFFFF).to_bytes(_CHECK_BYTES, "little")

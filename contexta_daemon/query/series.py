@@ -19,7 +19,7 @@ from contexta.interpretation.downsample import downsample
 from contexta.v1 import query_pb2
 from contexta_daemon.batches import BadBatchError, DecodedBatch, decode, decode_step
 from contexta_daemon.catalog import BEGINNING
-from contexta_daemon.catalog.observations import whole_number
+from contexta_daemon.catalog.observations import as_float, whole_number
 from contexta_daemon.catalog.ranges import IdSet
 from contexta_daemon.catalog.schema import HAS_METRICS, HAS_STORED
 from contexta_daemon.columns import ColumnPoints, read_columns, stored_metric
@@ -292,15 +292,8 @@ def _take(
                 if whole is None:
                     continue  # set aside by the catalog
                 points.wide[points.count] = str(whole)
-                step, value = np.array([wide.step], dtype=np.int64), np.array([_as_float(whole)])
+                step, value = np.array([wide.step], dtype=np.int64), np.array([as_float(whole)])
                 points.add(step, value, np.array([entry.time_ns], dtype=np.int64), source.rank)
-
-
-def _as_float(whole: int) -> float:
-    try:
-        return float(whole)
-    except OverflowError:
-        return float("-inf") if whole < 0 else float("inf")
 
 
 def _mask(ids: npt.NDArray[np.uint64], wanted: frozenset[int]) -> npt.NDArray[np.bool_]:

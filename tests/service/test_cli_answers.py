@@ -18,6 +18,7 @@ def ask(served: Served):
             with ctx.run(name) as run, run.stage("train") as stage:
                 for step in range(50):
                     stage.metric("loss", 1.0 / (step + 1), step=step, unit="nats")
+                stage.metric("odd", float("nan"))
                 stage.event("=note", message="@formula")
 
     def ask(*arguments: str, given: str | None = None) -> subprocess.CompletedProcess:
@@ -28,7 +29,7 @@ def ask(served: Served):
 
 
 def test_sql_is_a_table_for_people_and_lines_for_programs(ask) -> None:
-    statement = "SELECT run_id, count(*) AS points FROM metrics GROUP BY run_id ORDER BY run_id"
+    statement = "SELECT run_id, count(*) AS points FROM metrics WHERE metric_key = 'loss' GROUP BY run_id ORDER BY 1"
     assert ask("sql", statement).stdout.split() == ["run_id", "points", "run:demo.one", "50", "run:demo.two", "50"]
     said = ask("--format", "json", "sql", statement)
     assert json.loads(said.stdout) == [{"run_id": f"run:demo.{name}", "points": 50} for name in ("one", "two")]
@@ -45,9 +46,10 @@ def test_metrics_become_a_parquet_file_that_any_engine_reads(ask, tmp_path) -> N
     file = tmp_path / "metrics.parquet"
     done = ask("export", "parquet", str(file), "--run", "one")
     assert done.returncode == 0, done.stderr
-    numbers = "count(*), min(value), max(step), any_value(unit), any_value(key)"
-    rows = duckdb.sql(f"SELECT {numbers} FROM '{file}'").fetchall()
-    assert rows == [(50, 0.02, 49, "nats", "loss")]
+    numbers = "key, count(*), min(value), max(step), any_value(unit), bool_or(isnan(value))"
+    rows = duckdb.sql(f"SELECT {numbers} FROM '{file}' GROUP BY key ORDER BY key").fetchall()
+    assert rows[0] == ("loss", 50, 0.02, 49, "nats", False)
+    assert rows[1][:2] == ("odd", 1) and rows[1][5]
     assert list(tmp_path.glob(".*.tmp")) == []
 
 
@@ -56,6 +58,8 @@ def test_captured_text_is_no_formula_in_a_spreadsheet(ask, tmp_path) -> None:
     assert ask("export", "csv", str(file), "--type", "event", "--run", "one").returncode == 0
     (row,) = csv.DictReader(file.read_text().splitlines())
     assert (row["key"], row["message"]) == ("'=note", "'@formula")
+    cells = ask("sql", "--csv", "SELECT ' =1+1' AS a, 2 AS b").stdout.splitlines()
+    assert cells == ["a,b", "' =1+1,2"]
 
 
 def test_an_artifact_is_registered_verified_and_exported(ask, tmp_path, served: Served) -> None:
