@@ -34,7 +34,7 @@ from contexta.v1 import (
 
 from .artifacts import Hasher
 from .catalog import Catalog
-from .columns import Columns
+from .columns import Columns, Dropper, fetcher
 from .followers import Follower, Runner
 from .ingest.admission import Admission
 from .ingest.internal import InternalSession
@@ -94,7 +94,10 @@ class Daemon:
         self.started_ns = time.time_ns()
         records = config.records
         workspace = config.workspace
-        self.log = Log(workspace.records_path / "log", segment_bytes=records.segment_bytes)
+        columns_folder = workspace.records_path / "columns"
+        self.log = Log(
+            workspace.records_path / "log", segment_bytes=records.segment_bytes, fetch=fetcher(columns_folder)
+        )
         for note in self.log.recovery_notes:
             _log.warning("recovery: %s", note)
         self.writer = Writer(
@@ -115,12 +118,13 @@ class Daemon:
             self.catalog,
             enabled=config.capture.local_jsonl,
         )
-        self.columns = Columns(workspace.records_path / "columns", self.catalog)
+        self.columns = Columns(columns_folder, self.catalog, on_written=self._columns_grew)
         for follower in (self.catalog, self.mirror, self.columns):
             follower.attach(self.log.id, self.log.committed)
         followers: list[Follower] = [self.catalog, self.mirror, self.columns]
         patient = (self.mirror.name, self.columns.name)
         self.runner = Runner(self.log, followers, patient=patient, is_ours=tenancy.is_ours)
+        self.dropper = Dropper(self.log, self.columns.folder, self.catalog.path, position=lambda: self.columns.position)
         self.hasher = Hasher(
             self.catalog,
             append=self.internal.append_internal,
@@ -159,6 +163,8 @@ class Daemon:
             tasks.start_soon(self._signals)
             await server.start()
             socket.chmod(0o600)
+            if self.config.retention.log == "drop":
+                self.dropper.start()
             self._announce(socket)
             await self._stop.wait()
             _log.info("ending: %s", self._stop_reason)
@@ -168,6 +174,7 @@ class Daemon:
                 await self._say_goodbye()
             self.writer.stop()
             tasks.cancel_scope.cancel()
+        self.dropper.close()
         self.mirror.close()
         self.columns.close()
         self.catalog.close()
@@ -273,6 +280,9 @@ class Daemon:
 
     async def _catalog_caught_up(self) -> None:
         await self.runner.wait_applied("catalog", self.log.committed, float("inf"))
+
+    def _columns_grew(self) -> None:
+        self.dropper.files_grew()
 
     # --- when to end ---
 

@@ -104,7 +104,7 @@ class FakeLog:
         found = list(self.read(start, limit_bytes=limit_bytes))
         return found, found[-1].end if found else max(start, self.committed)
 
-    def read_at(self, position: Position) -> LoggedBatch:
+    def read_at(self, position: Position, *, metrics: bool = True) -> LoggedBatch:
         return next(batch for batch in self.batches if batch.position == position)
 
 

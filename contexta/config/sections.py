@@ -134,10 +134,10 @@ class SurfacesConfig(Section):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class RetentionConfig(Section):
-    """What becomes of log segments whose metrics are all in columns."""
+    """What becomes of log segments whose metrics are all in columns: kept as they are, or without these metrics."""
 
     section_name: ClassVar[str] = "retention"
-    log: str = choice("keep")  # events, spans and models are in the log alone, and rebuilding reads all of it
+    log: str = choice("keep", "drop")
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -9,3 +9,7 @@ from .decode import decode_step as decode_step
 from .instants import format_ns as format_ns
 from .instants import format_ns_array as format_ns_array
 from .instants import parse_instant as parse_instant
+from .skeleton import Numbers as Numbers
+from .skeleton import body_of as body_of
+from .skeleton import read_skeleton as read_skeleton
+from .skeleton import skeleton_of as skeleton_of

@@ -17,6 +17,8 @@ from contexta import packing
 from contexta.errors import ContextaError
 from contexta.v1 import capture_pb2
 
+from .skeleton import read_skeleton
+
 if TYPE_CHECKING:
     from contexta_daemon.log import LoggedBatch
 
@@ -72,7 +74,10 @@ class DecodedBatch:
 
 
 def decode(batch: LoggedBatch) -> DecodedBatch:
-    """Decode a logged batch; arrays that stand as they are are not copied. Raises BadBatchError."""
+    """Decode a logged batch; arrays that stand as they are are not copied. One that was read without its metrics has
+    its entries only. Raises BadBatchError."""
+    if batch.skeleton:
+        return DecodedBatch(_entries_of_skeleton(batch), (), ())
     try:
         raw = capture_pb2.RawBatch.FromString(batch.body)
         entries = tuple(map(capture_pb2.Entry.FromString, raw.entries))
@@ -93,6 +98,13 @@ def decode(batch: LoggedBatch) -> DecodedBatch:
             details={"position": str(batch.position)},
         )
     return decoded
+
+
+def _entries_of_skeleton(batch: LoggedBatch) -> tuple[capture_pb2.Entry, ...]:
+    try:
+        return tuple(map(capture_pb2.Entry.FromString, read_skeleton(batch.body).entries))
+    except (ValueError, DecodeError) as error:
+        raise BadBatchError(f"the body cannot be read: {error}", details={"position": str(batch.position)}) from error
 
 
 def decode_step(step: Int64s) -> tuple[Int64s, npt.NDArray[np.bool_]]:

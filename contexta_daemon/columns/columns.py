@@ -50,8 +50,10 @@ class Columns:
         *,
         start_worker: Callable[[ColumnFolder, Path], Steps] = Worker,
         tend: bool = True,
+        on_written: Callable[[], None] = lambda: None,
     ) -> None:
-        """`tend=False`: nothing is written or merged but by `flush`, `follow` and `merge`.
+        """`tend=False`: nothing is written or merged but by `flush`, `follow` and `merge`. `on_written` is called in
+        some thread when there is another file; it returns at once.
 
         Raises StorageError when another process has the folder.
         """
@@ -62,6 +64,7 @@ class Columns:
         self._collector: Steps | None = None
         self._merger: Steps | None = None
         self._tender = threading.Thread(target=self._tend, name="columns", daemon=True) if tend else None
+        self._on_written = on_written
         self._closing = False
         self._failure: Exception | None = None
         chain = self._folder.chain()
@@ -69,6 +72,10 @@ class Columns:
         self._position = self._taken = end_of(chain)  # in files, and collected
         self._rows = self._log_bytes = 0  # collected, and the log it took
         self._since = self._last = 0.0  # when the first and the last of them came
+
+    @property
+    def folder(self) -> ColumnFolder:
+        return self._folder
 
     @property
     def position(self) -> Position:
@@ -182,6 +189,7 @@ class Columns:
         self._position = self._taken
         self._unmerged += 1
         self._forget()
+        self._on_written()
 
     def _forget(self) -> None:
         self._rows = self._log_bytes = 0

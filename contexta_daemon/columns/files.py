@@ -27,6 +27,7 @@ _log = logging.getLogger(__name__)
 
 BEGINNING = Position(0, 0)
 UNFINISHED = ".new"
+PUT_AWAY = "old-"  # begins the names of folders with files that follow from no log, or from none any more
 SPILL_FOLDER = "sorting"  # where DuckDB sorts what does not fit in memory
 _STATE, _LOCK = "log.json", "lock"
 _LOCK_TIMEOUT_S = 5.0
@@ -181,7 +182,7 @@ class ColumnFolder:
         if not files:
             return
         number = 1
-        while (old := self.path / f"old-{number}").exists():
+        while (old := self.path / f"{PUT_AWAY}{number}").exists():
             number += 1
         old.mkdir(mode=0o700)
         for file in files:

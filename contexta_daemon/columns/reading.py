@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_ATTEMPTS = 4  # files may be merged away between the look into the folder and their opening
+ATTEMPTS = 4  # files may be merged away between the look into the folder and their opening
 _MEMORY_LIMIT = "1GB"
 _starting = threading.Lock()
 
@@ -58,7 +58,7 @@ def read_columns(
         if wanted is not None:
             conditions.append(f"{name} = ?")
             values.append(wanted)
-    for left in reversed(range(_ATTEMPTS)):
+    for left in reversed(range(ATTEMPTS)):
         chain = chain_in(folder)
         if not chain:
             break
@@ -72,7 +72,7 @@ def read_columns(
 
 def _read(folder: Path, chain: Sequence[ColumnFile], where: str, values: Sequence[Any]) -> ColumnPoints:
     paths = [str(folder / file.name) for file in chain]
-    with _connection().cursor() as cursor:
+    with connection().cursor() as cursor:
         found = cursor.execute(
             "SELECT step, value, time_ns, rank, wide IS NOT NULL OR value_bits IS NOT NULL AS odd "
             f"FROM read_parquet(?) WHERE {where}",
@@ -112,12 +112,10 @@ def _filled(column: Any, missing: Any) -> Any:
 
 def _none() -> ColumnPoints:
     whole = np.empty(0, np.int64)
-    return ColumnPoints(
-        whole, np.empty(0, np.bool_), np.empty(0, np.float64), whole, np.empty(0, np.int32), {}
-    )
+    return ColumnPoints(whole, np.empty(0, np.bool_), np.empty(0, np.float64), whole, np.empty(0, np.int32), {})
 
 
-def _connection() -> duckdb.DuckDBPyConnection:
+def connection() -> duckdb.DuckDBPyConnection:
     """The one database of this process; each read has a cursor of its own."""
     with _starting:
         return _connect()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-VERSION = 1  # files of another version are put away, and made again
+# Files of another version are put away, and made again. Where the log dropped its metrics, they are made of the files
+# that were put away: another version must still be able to read those of this one (bodies.py).
+VERSION = 1
 
 # Every column and its type, in the order of the file.
 TYPES = {

@@ -1,4 +1,5 @@
-"""The steps that a worker takes: collect metrics, write them to a file, merge files."""
+"""The steps that a worker takes: collect metrics, write them to a file, merge files,
+and take what they hold out of the log."""
 
 from __future__ import annotations
 
@@ -6,9 +7,13 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
+from contexta.errors import StorageError
+from contexta_daemon.batches import skeleton_of
 from contexta_daemon.catalog import connect_reader
-from contexta_daemon.log import LoggedBatch, Position
+from contexta_daemon.log import LogDirectory, LoggedBatch, MadeLean, Position, make_lean
+from contexta_daemon.log.files import RealFiles
 
+from .bodies import fetcher
 from .files import ColumnFile, ColumnFolder
 from .gathering import Gatherer
 from .merging import next_merge
@@ -58,12 +63,22 @@ class Work:
             return False
         merged = chain[slice(*found)]
         whole = ColumnFile(merged[0].start, merged[-1].end)
+        rows = sum(counts[slice(*found)])
         self._writer.merge([self._folder.path / file.name for file in merged], self._folder.unfinished(whole))
+        if (written := self._writer.rows(self._folder.unfinished(whole))) != rows:  # they may be all that there is
+            raise StorageError(f"merging {rows} metrics gave {written}; the files stay as they were")
         self._folder.finish(whole)
         self._folder.remove(merged)
         self._rows = {file: self._rows[file] for file in chain if file not in merged}
-        self._rows[whole] = sum(counts[slice(*found)])
+        self._rows[whole] = rows
         return True
+
+    def drop_metrics(self, log: Path, segment: int, end: int) -> MadeLean | None:
+        """Take the metrics that the files hold out of a sealed segment of the log; see make_lean."""
+        return make_lean(
+            LogDirectory(log, RealFiles()), segment, end,
+            skeleton_of=skeleton_of, fetch=fetcher(self._folder.path), may_replace=self._folder.require_ours,
+        )  # fmt: skip
 
     def close(self) -> None:
         self._writer.close()

@@ -1,4 +1,4 @@
-"""A process that collects, sorts, writes and merges. It ends at once when its pipe does.
+"""A process that takes the steps of Work. It ends at once when its pipe does.
 
     python -m contexta_daemon.columns <folder> <catalog> <descriptor of the lock>
 
@@ -24,13 +24,13 @@ from typing import IO, Any, Protocol
 
 from contexta._priority import give_way
 from contexta.errors import StorageError
-from contexta_daemon.log import LoggedBatch, Position
+from contexta_daemon.log import LoggedBatch, MadeLean, Position
 
 from .files import ColumnFolder
 
 _LENGTH = struct.Struct("<I")
 NICENESS = 5  # below the daemon, which is below the training
-_STEPS = frozenset({"take", "write", "merge"})
+_STEPS = frozenset({"take", "write", "merge", "drop_metrics"})
 
 
 class Steps(Protocol):
@@ -39,6 +39,7 @@ class Steps(Protocol):
     def take(self, batches: Sequence[LoggedBatch]) -> int: ...
     def write(self, start: Position, end: Position) -> int: ...
     def merge(self) -> bool: ...
+    def drop_metrics(self, log: Path, segment: int, end: int) -> MadeLean | None: ...
     def close(self) -> None: ...
 
 
@@ -67,6 +68,10 @@ class Worker:
 
     def merge(self) -> bool:
         return bool(self._call("merge"))
+
+    def drop_metrics(self, log: Path, segment: int, end: int) -> MadeLean | None:
+        made: MadeLean | None = self._call("drop_metrics", log, segment, end)
+        return made
 
     def close(self) -> None:
         """End the process, whatever it is doing: what it has not renamed into place is made again from the log."""

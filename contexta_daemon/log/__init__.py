@@ -1,32 +1,40 @@
 """The log: the truth of what was captured. Append-only segments of checksummed frames; everything else follows it.
 
 Layers, low to high: `files` (the seam to the disk) · `frame`, `envelope` (bytes) · `segment`, `directory` (one file,
-all files) · `sessions` · `reader` · `recovery` · `log`. Synchronous throughout.
+all files) · `lean`, `making_lean` (segments without their metrics) · `sessions` · `reader` · `recovery` · `log`.
+Synchronous throughout.
 """
 
 from __future__ import annotations
 
-from .directory import Position
+from .directory import LogDirectory, Position
 from .envelope import MAX_BODY_BYTES, MAX_CURSOR_BYTES, Envelope, PackedBody, SessionState, pack_body
 from .errors import LogClosedError, LogCorruptError, LogError, LogIOError, LogTruncatedError
+from .lean import FetchBodies, LeanBatch
 from .log import Log, ReadableLog
+from .making_lean import MadeLean, make_lean
 from .reader import LoggedBatch, LogReader
 
 __all__ = [
     "MAX_BODY_BYTES",
     "MAX_CURSOR_BYTES",
     "Envelope",
+    "FetchBodies",
+    "LeanBatch",
     "Log",
     "LogClosedError",
     "LogCorruptError",
+    "LogDirectory",
     "LogError",
     "LogIOError",
     "LogReader",
     "LogTruncatedError",
     "LoggedBatch",
+    "MadeLean",
     "PackedBody",
     "Position",
     "ReadableLog",
     "SessionState",
+    "make_lean",
     "pack_body",
 ]

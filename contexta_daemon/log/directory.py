@@ -9,7 +9,8 @@ from pathlib import Path
 
 from .errors import LogCorruptError, LogIOError, LogTruncatedError
 from .files import Files, write_all
-from .segment import HEADER_BYTES, SegmentHeader, SegmentReader
+from .lean import FetchBodies, LeanReader, LeanSegments
+from .segment import HEADER_BYTES, LEAN_VERSION, SegmentHeader, SegmentReader
 
 SUFFIX = ".seg"
 DAMAGED = "damaged"
@@ -31,10 +32,12 @@ def segment_name(number: int) -> str:
 class LogDirectory:
     """`chain(end)` tells which segments count, and how far each; everything else in the folder is void."""
 
-    def __init__(self, path: Path, files: Files) -> None:
+    def __init__(self, path: Path, files: Files, *, fetch: FetchBodies | None = None) -> None:
+        """`fetch` finds the metrics of lean segments."""
         self.path = path
         self.files = files
         self._headers: dict[int, SegmentHeader | None] = {}
+        self._lean = LeanSegments(fetch)
 
     def segment_path(self, number: int) -> Path:
         return self.path / segment_name(number)
@@ -50,8 +53,21 @@ class LogDirectory:
         stems = (name.removesuffix(SUFFIX) for name in names if name.endswith(SUFFIX))
         return sorted(int(stem) for stem in stems if len(stem) == 10 and stem.isascii() and stem.isdigit())
 
-    def open(self, number: int) -> SegmentReader:
-        return SegmentReader(self.files, self.segment_path(number), number)
+    def open(self, number: int) -> SegmentReader | LeanReader:
+        """Open a segment for reading, in whichever form it stands there."""
+        segment = SegmentReader(self.files, self.segment_path(number), number)
+        try:
+            header = segment.header()
+        except (LogCorruptError, LogTruncatedError):
+            return segment
+        return LeanReader(segment, header, self._lean) if header.version == LEAN_VERSION else segment
+
+    def file_bytes(self, number: int) -> int:
+        """Return the size of a segment's file; 0 where there is none."""
+        try:
+            return self.segment_path(number).stat().st_size
+        except OSError:
+            return 0
 
     def header(self, number: int) -> SegmentHeader | None:
         """A segment's header; None when it is damaged or cut short. Headers never change, so they are remembered."""

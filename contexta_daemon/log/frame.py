@@ -25,8 +25,8 @@ HEADER = struct.Struct("<4sIBBHQ")
 HEADER_BYTES = HEADER.size
 MAX_PAYLOAD_BYTES = 32 << 20
 
-BATCH, CHECKPOINT, SESSION_CLOSED, FOOTER = 1, 2, 3, 4  # kind
-KINDS = frozenset((BATCH, CHECKPOINT, SESSION_CLOSED, FOOTER))
+BATCH, CHECKPOINT, SESSION_CLOSED, FOOTER, LEAN = 1, 2, 3, 4, 5  # kind; LEAN begins a lean segment
+KINDS = frozenset((BATCH, CHECKPOINT, SESSION_CLOSED, FOOTER, LEAN))
 COMPRESSED = 1  # flags: the body is one zstd frame
 
 _CHECKED = struct.Struct("<4sIBB")
@@ -45,9 +45,10 @@ class FrameHeader:
         return HEADER_BYTES + self.length
 
 
-def segment_seed(log_id: bytes, number: int) -> int:
-    """What ties a frame's checks to its log and segment."""
-    return xxhash.xxh3_64_intdigest(log_id + number.to_bytes(8, "little"))
+def segment_seed(log_id: bytes, number: int, *, version: int = 1) -> int:
+    """What ties a frame's checks to its log and segment, and to the form of that segment."""
+    form = b"" if version == 1 else version.to_bytes(4, "little")
+    return xxhash.xxh3_64_intdigest(log_id + number.to_bytes(8, "little") + form)
 
 
 def encode_header(kind: int, flags: int, payload: Sequence[bytes | memoryview], *, seed: int, offset: int) -> bytes:

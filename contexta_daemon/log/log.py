@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from . import frame
-from .directory import LogDirectory, Position
+from .directory import Position
 from .envelope import (
     Envelope,
     Footer,
@@ -21,6 +21,7 @@ from .envelope import (
 )
 from .errors import LogClosedError, LogIOError
 from .files import Files, RealFiles
+from .lean import FetchBodies
 from .reader import LoggedBatch, LogReader
 from .recovery import recover
 from .segment import SegmentHeader, SegmentWriter
@@ -47,11 +48,15 @@ class Log:
         segment_bytes: int = DEFAULT_SEGMENT_BYTES,
         clock_ns: Callable[[], int] = time.time_ns,
         new_id: Callable[[], bytes] = lambda: os.urandom(16),
+        fetch: FetchBodies | None = None,
     ) -> None:
-        """Open the log in a folder, recovering what is there. Raises LogIOError when it cannot be read."""
+        """Open the log in a folder, recovering what is there. Raises LogIOError when it cannot be read.
+
+        `fetch` finds the metrics of lean segments.
+        """
         self._files = files or RealFiles()
-        self._directory = LogDirectory(path, self._files)
-        self._reader = LogReader(path, files=self._files)
+        self._reader = LogReader(path, files=self._files, fetch=fetch)
+        self._directory = self._reader.directory
         self._segment_bytes = segment_bytes
         self._clock_ns = clock_ns
         found = recover(self._directory)
@@ -136,9 +141,9 @@ class Log:
         """The same as a list, and the position to read on from."""
         return self._reader.read_some(start, end=self.committed, limit_bytes=limit_bytes)
 
-    def read_at(self, position: Position) -> LoggedBatch:
-        """The batch at a position that `read` gave."""
-        return self._reader.read_at(position)
+    def read_at(self, position: Position, *, metrics: bool = True) -> LoggedBatch:
+        """The batch at a position that `read` gave; see LogReader.read_at."""
+        return self._reader.read_at(position, metrics=metrics)
 
     @property
     def path(self) -> Path:
@@ -155,7 +160,18 @@ class Log:
 
     @property
     def bytes(self) -> int:
-        return sum(self._sizes().values())
+        """Bytes that it takes on disk; what was left behind its end by a failed write counts for nothing."""
+        return sum(min(end, self._directory.file_bytes(number)) for number, end in self._sizes().items())
+
+    def sealed(self, before: Position) -> list[tuple[int, int]]:
+        """(number, end) of the segments that will not change and lie whole before a position, ascending."""
+        number = min(before.segment, self.committed.segment)
+        return sorted((each, end) for each, end in self._sealed.items() if each < number)
+
+    def is_lean(self, number: int) -> bool:
+        """Whether a segment let go of its metrics."""
+        with self._directory.open(number) as segment:
+            return segment.is_lean
 
     def bytes_from(self, position: Position) -> int:
         """Bytes of log from a position to `committed`."""

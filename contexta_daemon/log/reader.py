@@ -12,6 +12,7 @@ from .directory import LogDirectory, Position
 from .envelope import Envelope, PayloadError, decode_batch
 from .errors import LogCorruptError
 from .files import Files, RealFiles
+from .lean import FetchBodies, LeanReader
 from .segment import HEADER_BYTES, Damage, Frame
 
 _MAX_REMEMBERED_DAMAGE = 10_000
@@ -19,19 +20,24 @@ _MAX_REMEMBERED_DAMAGE = 10_000
 
 @dataclass(frozen=True, slots=True)
 class LoggedBatch:
-    """One batch of the log; `body` is the serialized Batch, unpacked. `end` is where to read on."""
+    """One batch of the log; `body` is the serialized Batch, unpacked. `end` is where to read on.
+
+    `skeleton`: `body` is all of it but the metrics, in the form of contexta_daemon/batches/skeleton.py.
+    """
 
     position: Position
     end: Position
     envelope: Envelope
     body: bytes
+    skeleton: bool = False
 
 
 class LogReader:
     """Reads batches in the order in which they were committed. Thread-safe. Damaged frames are skipped and counted."""
 
-    def __init__(self, path: Path, *, files: Files | None = None) -> None:
-        self.directory = LogDirectory(path, files or RealFiles())
+    def __init__(self, path: Path, *, files: Files | None = None, fetch: FetchBodies | None = None) -> None:
+        """`fetch` finds the metrics of lean segments."""
+        self.directory = LogDirectory(path, files or RealFiles(), fetch=fetch)
         self._log_id: bytes | None = None
         self._chain: tuple[int, list[tuple[int, int]]] = (0, [])
         self._damaged: set[Position] = set()
@@ -66,9 +72,18 @@ class LogReader:
             return batches, max(start, end)
         return batches, batches[-1].end
 
-    def read_at(self, position: Position) -> LoggedBatch:
-        """The batch at a position that `read` gave. Raises LogError when it cannot be read (any more)."""
+    def read_at(self, position: Position, *, metrics: bool = True) -> LoggedBatch:
+        """The batch at a position that `read` gave. Raises LogError when it cannot be read (any more).
+
+        `metrics=False`: they are not looked at, so they are not to be looked for either.
+        """
         with self.directory.open(position.segment) as segment:
+            if not metrics and isinstance(segment, LeanReader):
+                without = segment.without_metrics(position.offset)
+                if without is not None:
+                    lean, end = without
+                    ends = Position(position.segment, end)
+                    return LoggedBatch(position, ends, lean.envelope, lean.skeleton, skeleton=True)
             found = segment.frame(self._id(), position.offset)
         batch = self._batch(position.segment, found)
         if batch is None:

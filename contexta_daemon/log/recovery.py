@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from . import frame
 from .directory import DAMAGED, LogDirectory, Position, segment_name
 from .envelope import PayloadError, decode_checkpoint, decode_envelope, decode_session_closed
+from .lean import LeanReader
 from .segment import HEADER_BYTES, Damage, Frame, SegmentReader
 from .sessions import SessionTable
 
@@ -104,14 +105,16 @@ def _last_checkpoint(directory: LogDirectory, chain: list[tuple[int, int]], foun
     return 0
 
 
-def _replay(directory: LogDirectory, segment: SegmentReader, end: int, is_last: bool, found: Recovered) -> int:
+def _replay(
+    directory: LogDirectory, segment: SegmentReader | LeanReader, end: int, is_last: bool, found: Recovered
+) -> int:
     """Apply a segment's frames to the sessions; return where it ends."""
     if not segment.header_is_whole():
         found.notes.append(f"segment {segment.number}: a copy of its header is damaged; nothing is lost by that")
     for item in segment.scan(found.log_id or b"", start=HEADER_BYTES, end=end):
         if isinstance(item, Frame):
             _apply(item, found)
-        elif is_last and item.end == end:
+        elif is_last and item.end == end and isinstance(segment, SegmentReader):
             _cut(directory, segment, item, found)
             return item.offset
         else:
@@ -137,7 +140,7 @@ def _cut(directory: LogDirectory, segment: SegmentReader, torn: Damage, found: R
         found.notes.append(f"segment {segment.number} could not be cut: {error}")
 
 
-def _report(directory: LogDirectory, segment: SegmentReader, damage: Damage, found: Recovered) -> None:
+def _report(directory: LogDirectory, segment: SegmentReader | LeanReader, damage: Damage, found: Recovered) -> None:
     note = f"segment {segment.number}: {damage.end - damage.offset} bytes at offset {damage.offset} are damaged"
     if damage.kind == frame.BATCH:
         try:

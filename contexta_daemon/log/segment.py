@@ -20,7 +20,7 @@ from .errors import LogCorruptError, LogIOError, LogTruncatedError
 from .files import Files, write_all
 
 MAGIC = b"CTXSEGM\n"
-VERSION = 1
+VERSION, LEAN_VERSION = 1, 2  # a lean segment let go of its metrics: see lean.py
 _COPY = struct.Struct("<8sI4x16sQQQqQ")  # magic, version, log id, number, previous number, previous end, created, check
 _CHECK_BYTES = 8
 HEADER_COPY_BYTES = _COPY.size
@@ -37,6 +37,7 @@ class SegmentHeader:
     previous: int
     previous_end: int
     created_ns: int
+    version: int = VERSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +64,9 @@ class Damage:
 
 def encode_header(header: SegmentHeader) -> bytes:
     copy = _COPY.pack(
-        MAGIC, VERSION, header.log_id, header.number, header.previous, header.previous_end, header.created_ns, 0
-    )[:-_CHECK_BYTES]
+        MAGIC, header.version, header.log_id, header.number, header.previous, header.previous_end,
+        header.created_ns, 0,
+    )[:-_CHECK_BYTES]  # fmt: skip
     copy += xxhash.xxh3_64_intdigest(copy).to_bytes(_CHECK_BYTES, "little")
     return copy * 2
 
@@ -80,11 +82,12 @@ def decode_header(data: bytes, *, number: int) -> SegmentHeader:
         magic, version, log_id, own, previous, previous_end, created_ns, check = _COPY.unpack(copy)
         if magic != MAGIC or xxhash.xxh3_64_intdigest(copy[:-_CHECK_BYTES]) != check:
             continue
-        if version != VERSION:
-            raise LogCorruptError(f"the segment has format version {version}, not {VERSION}", segment=number, offset=8)
+        if version not in (VERSION, LEAN_VERSION):
+            known = f"{VERSION} or {LEAN_VERSION}"
+            raise LogCorruptError(f"the segment has format version {version}, not {known}", segment=number, offset=8)
         if own != number or previous >= number:
             raise LogCorruptError(f"the file holds segment {own} under another's name", segment=number, offset=32)
-        return SegmentHeader(log_id, own, previous, previous_end, created_ns)
+        return SegmentHeader(log_id, own, previous, previous_end, created_ns, version)
     raise LogCorruptError("both copies of the segment's header are damaged", segment=number, offset=0)
 
 
@@ -99,7 +102,7 @@ class SegmentWriter:
         self.sync_failed = False
         self.batches = self.items = self.first_ns = self.last_ns = 0
         self._files = files
-        self._seed = frame.segment_seed(header.log_id, header.number)
+        self._seed = frame.segment_seed(header.log_id, header.number, version=header.version)
         self._pending: list[bytes | memoryview] = [encode_header(header)]
         self._pending_end = HEADER_BYTES
         self._fd = files.create(path)
@@ -134,8 +137,12 @@ class SegmentWriter:
 class SegmentReader:
     """An open segment file. Errors of the system become LogIOError with the place."""
 
+    is_lean = False
+
     def __init__(self, files: Files, path: Path, number: int) -> None:
         self.number = number
+        self.version = VERSION
+        self._header = b""
         self._files = files
         try:
             self._fd = files.open(path)
@@ -156,12 +163,17 @@ class SegmentReader:
             raise LogIOError(f"cannot stat: {error}", errno=error.errno or 0, segment=self.number) from error
 
     def header(self) -> SegmentHeader:
-        return decode_header(self.read(0, HEADER_BYTES), number=self.number)
+        return decode_header(self._head(), number=self.number)
 
     def header_is_whole(self) -> bool:
         """Whether both copies of the header are there and the same."""
-        data = self.read(0, HEADER_BYTES)
+        data = self._head()
         return len(data) == HEADER_BYTES and data[:HEADER_COPY_BYTES] == data[HEADER_COPY_BYTES:]
+
+    def _head(self) -> bytes:
+        if len(self._header) < HEADER_BYTES:
+            self._header = self.read(0, HEADER_BYTES)
+        return self._header
 
     def read(self, offset: int, count: int) -> bytes:
         try:
@@ -172,7 +184,7 @@ class SegmentReader:
 
     def scan(self, log_id: bytes, *, start: int, end: int) -> Iterator[Frame | Damage]:
         """Every frame from `start` up to `end`; where there is none, the damage, and then the next valid frame."""
-        seed = frame.segment_seed(log_id, self.number)
+        seed = frame.segment_seed(log_id, self.number, version=self.version)
         window = _Window(self, end)
         at = max(start, HEADER_BYTES)
         while at < end:
@@ -187,7 +199,8 @@ class SegmentReader:
 
     def frame(self, log_id: bytes, offset: int) -> Frame:
         """The frame that begins at `offset`."""
-        found = self._frame(_Window(self, self.size()), offset, frame.segment_seed(log_id, self.number))
+        seed = frame.segment_seed(log_id, self.number, version=self.version)
+        found = self._frame(_Window(self, self.size()), offset, seed)
         if isinstance(found, Frame):
             return found
         if found.truncated:

@@ -44,7 +44,7 @@ class Pages:
         read = 0
         for position in self._positions(end):
             try:
-                logged = self._log.read_at(position)
+                logged = self._log.read_at(position, metrics=bool(self._wanted.kinds & HAS_METRICS))
             except (LogCorruptError, LogTruncatedError):
                 continue  # counted by the log, shown by the status
             behind = self.at.item if position == self.at.position else 0

@@ -252,7 +252,7 @@ def _read_stored(
     for segment, offset in rows:
         position = Position(segment, offset)
         try:
-            logged = log.read_at(position)
+            logged = log.read_at(position, metrics=False)
             batch = decode(logged)
         except (LogCorruptError, LogTruncatedError, BadBatchError):
             continue  # counted by the log, shown by the status
@@ -267,9 +267,7 @@ def _read_stored(
                 points.add(step, value, np.array([made.time_ns], dtype=np.int64), made.series.rank)
 
 
-def _take(
-    batch: DecodedBatch, source: _Source, groups: dict[int, npt.NDArray[np.bool_]], points: _Points
-) -> None:
+def _take(batch: DecodedBatch, source: _Source, groups: dict[int, npt.NDArray[np.bool_]], points: _Points) -> None:
     for columns in batch.columns:
         wanted = _mask(columns.series & np.uint64(0xFFFF_FFFF), source.keys)
         wanted &= _mask(columns.series >> np.uint64(32), source.scopes)
@@ -303,9 +301,7 @@ def _mask(ids: npt.NDArray[np.uint64], wanted: frozenset[int]) -> npt.NDArray[np
     return np.isin(ids, np.fromiter(wanted, dtype=np.uint64, count=len(wanted)))
 
 
-def _reply(
-    run_ref: str, stage: str, unit: str, points: _Points, max_points: int
-) -> query_pb2.GetStepSeriesResponse:
+def _reply(run_ref: str, stage: str, unit: str, points: _Points, max_points: int) -> query_pb2.GetStepSeriesResponse:
     if not points.count:
         return query_pb2.GetStepSeriesResponse(run_id=run_ref, stage_id=stage, unit=unit)
     step, has_step = _joined(points.step), _joined(points.has_step)

@@ -19,6 +19,7 @@ import anyio.to_process
 
 from contexta._priority import give_way
 from contexta.errors import ContextaError, UnavailableError
+from contexta_daemon.columns import fetcher
 from contexta_daemon.log import LogError, LogReader, Position
 
 PROCESSES = 2
@@ -108,7 +109,7 @@ def answer(method: str, request: bytes, place: Place) -> bytes | Failure:
         with closing(connect_reader(Path(place.catalog))) as connection:
             end = Position(place.segment, place.offset)
             columns = Path(place.columns) if place.columns else None
-            sources = Sources(connection, _log(place.log), end, place.expected_terminal_stages, columns)
+            sources = Sources(connection, _log(place.log, place.columns), end, place.expected_terminal_stages, columns)
             connection.execute("BEGIN")  # one state of the catalog for all that an answer looks at
             reply: bytes = think(sources, parse(request)).SerializeToString()
             return reply
@@ -156,8 +157,8 @@ def _lower_priority() -> None:
 
 
 @cache
-def _log(path: str) -> LogReader:
-    return LogReader(Path(path))
+def _log(path: str, columns: str) -> LogReader:
+    return LogReader(Path(path), fetch=fetcher(Path(columns)) if columns else None)
 
 
 @cache

@@ -174,9 +174,9 @@ def test_truncated_corrupt_and_foreign_segments_are_different_errors(tmp_path: P
 
 def test_an_unknown_version_is_refused() -> None:
     data = bytearray(encode_header(SegmentHeader(LOG_ID, 1, 0, 0, NOW_NS))[:72])
-    data[8] = 2
+    data[8] = 3
     data[64:] = xxhash.xxh3_64_intdigest(bytes(data[:64])).to_bytes(8, "little")
-    with pytest.raises(LogCorruptError, match="version 2"):
+    with pytest.raises(LogCorruptError, match="version 3"):
         decode_header(bytes(data * 2), number=1)
 
 

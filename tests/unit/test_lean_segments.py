@@ -1,0 +1,175 @@
+"""Segments of the log that let go of their metrics: read as before, or said to be damaged, and never anything else."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from lean_rig import SEGMENT_BYTES, LeanBench
+from logged import columns, session_id_of
+
+from contexta.v1 import capture_pb2 as pb
+from contexta_daemon.batches import decode
+from contexta_daemon.catalog import Catalog
+from contexta_daemon.log import LogCorruptError, Position
+
+
+@pytest.fixture
+def bench(tmp_path: Path):
+    made = LeanBench(tmp_path).fill()
+    yield made
+    made.close()
+
+
+def test_a_log_without_its_metrics_reads_as_before(bench: LeanBench) -> None:
+    before, bytes_before, sessions = bench.batches(), bench.log.real.bytes, bench.log.real.sessions
+    assert bench.log.real.segments > 4
+    made = bench.drop()
+    assert len(made) == bench.log.real.segments - 1  # the last one is still being written
+    assert all(each.after < each.before and each.batches for each in made)
+    again = bench.log.opened()
+    assert bench.batches() == before
+    assert (again.damaged_frames, again.recovery_notes, again.committed) == (0, (), bench.log.real.committed)
+    assert again.bytes < bytes_before and again.bytes == bench.log.real.bytes
+    for session in (1, 2):
+        assert again.sessions.get(session_id_of(session)) == sessions.get(session_id_of(session))
+    for batch in before:
+        assert again.read_at(batch.position) == bench.log.real.read_at(batch.position) == batch
+        half = list(again.read(batch.position, limit_bytes=1))
+        assert half[0] == batch
+    assert bench.drop() == []  # nothing is left to be dropped
+
+
+def test_a_batch_without_its_metrics_still_tells_its_entries(bench: LeanBench) -> None:
+    before = bench.batches()
+    bench.drop()
+    shutil.rmtree(bench.folder)
+    log = bench.log.opened()
+    for batch in before:
+        read = log.read_at(batch.position, metrics=False)
+        assert decode(read).entries == decode(batch).entries
+        assert (read.position, read.end, read.envelope) == (batch.position, batch.end, batch.envelope)
+    assert log.damaged_frames == 0
+
+
+def test_metrics_that_are_nowhere_are_damage_and_all_else_is_there(bench: LeanBench) -> None:
+    before = bench.batches()
+    bench.drop()
+    shutil.rmtree(bench.folder)
+    log = bench.log.opened()
+    found = list(log.read(Position(0, 0), limit_bytes=1 << 60))
+    lost = [each for each in before if each not in found]
+    assert found == [each for each in before if each not in lost] and len(found) > 1
+    assert all(decode(each).columns or decode(each).rows for each in lost)
+    assert log.damaged_frames == len(lost) > 10
+    with pytest.raises(LogCorruptError, match="not found there"):
+        log.read_at(lost[0].position)
+
+
+def test_catalog_and_columns_are_made_again_of_a_lean_log(bench: LeanBench, tmp_path: Path) -> None:
+    rows, tables = sorted(map(repr, bench.rows())), tables_of(bench.catalog)
+    bench.drop()
+    bench.columns._folder.begin_again("")  # as for another version: the files are put away, and found there
+    bench.close()
+    shutil.rmtree(tmp_path / "metadata")
+    again = LeanBench(tmp_path)
+    again.log.real = again.log.opened()
+    again.run()
+    assert sorted(map(repr, again.rows())) == rows
+    assert tables_of(again.catalog) == tables
+    assert (tmp_path / "records" / "columns" / "old-1").is_dir()
+    again.close()
+
+
+def tables_of(catalog: Catalog) -> dict[str, list[str]]:
+    connection = catalog.connect()
+    names = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    return {name: sorted(map(repr, map(tuple, connection.execute(f"SELECT * FROM {name}")))) for name in names}
+
+
+def test_merged_files_have_what_the_log_lacks(bench: LeanBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = bench.batches()
+    bench.drop()
+    monkeypatch.setattr("contexta_daemon.columns.merging.FAN_IN", 2)
+    for _ in range(3):
+        bench.log.add(1, columns=[columns([1.0, 2.0], series=(1, 1))])
+        bench.run(flush_each=True)
+        while bench.columns.merge():
+            pass
+    assert len(list(bench.folder.glob("*.parquet"))) == 1
+    assert bench.batches()[: len(before)] == before
+
+
+def test_what_columns_do_not_have_to_the_last_bit_stays_in_the_log(tmp_path: Path) -> None:
+    """A metric of a scope that was never defined is in no file; a body in another encoding cannot be made again."""
+    bench = LeanBench(tmp_path)
+    bench.fill(batches=4)
+    values = list(np.random.default_rng(1).normal(size=60))
+    bench.log.add(1, columns=[columns(values, series=(9, 1))])
+    spread = pb.Batch(columns=[pb.MetricColumns(time_ns=[1], value=[2.0], step=[3], series=[1 << 32 | 1])] * 30)
+    unpacked = b"".join(one_by_one(each) for each in spread.columns)
+    bench.log.add_body(1, unpacked, 30)
+    kept = bench.batches()[-2:]
+    while bench.log.real.segments < 3:
+        bench.log.add(2, columns=[columns(values, series=(1, 1))])
+    bench.run()
+    before = bench.batches()
+    bench.drop()
+    shutil.rmtree(bench.folder)
+    found = list(bench.log.opened().read(Position(0, 0), limit_bytes=1 << 60))
+    assert all(each in found for each in kept)
+    assert len(found) < len(before)
+    bench.close()
+
+
+def one_by_one(part: pb.MetricColumns) -> bytes:
+    """A column part with its fields in another order."""
+    data = part.SerializeToString()
+    fields = [data[at : at + 10] for at in range(0, len(data), 10)]
+    body = b"".join(reversed(fields))
+    return b"\x12" + bytes([len(body)]) + body
+
+
+def test_a_damaged_segment_stays_as_it_is(bench: LeanBench) -> None:
+    segments = sorted(bench.log.path.glob("*.seg"))
+    data = bytearray(segments[1].read_bytes())
+    data[len(data) // 2] ^= 1
+    segments[1].write_bytes(data)
+    made = bench.drop()
+    assert len(made) == len(segments) - 2
+    assert segments[1].read_bytes() == data
+    assert list(bench.log.path.glob("*.new")) == []
+
+
+def test_only_what_the_files_hold_whole_is_dropped(tmp_path: Path) -> None:
+    bench = LeanBench(tmp_path)
+    bench.fill(batches=10)
+    at = bench.columns.position
+    for _ in range(20):
+        bench.log.add(1, columns=[columns(list(range(60)), series=(1, 1))])
+    assert bench.log.real.committed.segment > at.segment
+    assert [number for number, _ in bench.log.real.sealed(at)] == list(range(1, at.segment))
+    assert len(bench.drop()) == at.segment - 1
+    bench.close()
+
+
+def test_a_flipped_byte_of_a_lean_segment_is_damage_of_one_batch_at_most(tmp_path: Path) -> None:
+    bench = LeanBench(tmp_path, segment_bytes=SEGMENT_BYTES // 3)
+    bench.fill(batches=6)
+    before = bench.batches()
+    assert bench.drop()
+    path = min(bench.log.path.glob("*.seg"))
+    data = path.read_bytes()
+    for at in (*range(200), *range(200, len(data), 23)):  # header and first frames whole, then a byte of each field
+        changed = bytearray(data)
+        changed[at] ^= 0x10
+        path.write_bytes(changed)
+        log = bench.log.opened()
+        found = list(log.read(Position(0, 0), limit_bytes=1 << 60))
+        assert all(each in before for each in found), at
+        assert len(before) - len(found) <= 1, at
+        if len(found) < len(before):
+            assert log.damaged_frames or log.recovery_notes, at
+    bench.close()
