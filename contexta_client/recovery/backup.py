@@ -32,6 +32,7 @@ from .contents import BACKUPS, Contents, Listed
 
 INCOMING = ".incoming-"
 SPARE_BYTES = 16 << 20  # what must be free besides the files themselves
+COLUMN_ATTEMPTS = 10
 
 
 def plan_workspace_backup(
@@ -130,27 +131,62 @@ def _absolute(path: str | os.PathLike[str]) -> Path:
 
 
 def _copy_all(contents: Contents, data: Path) -> tuple[list[BackupFile], list[str]]:
-    files: list[BackupFile] = []
-    notes: list[str] = []
-    gone: list[str] = []
+    copies = _Copies(data)
     for each in contents.list():
-        target = data / each.path
-        make_folder(target.parent)
-        try:
-            file, note = _copy(each, target)
-        except FileNotFoundError:
-            gone.append(each.path)
-            notes.append(f"{each.path}: it was removed before it was copied")
-            continue
-        files.append(file)
-        if note:
-            notes.append(note)
-    _check_log(files, gone)
+        copies.add(each)
+    for _ in range(COLUMN_ATTEMPTS):  # those that were merged meanwhile are in a larger one
+        if not copies.forget_gone("columns"):
+            break
+        for each in contents.columns():
+            copies.add(each)
+    copies.check()
     data.mkdir(mode=0o700, exist_ok=True)
     for folder in sorted(path for path in data.rglob("*") if path.is_dir()):
         sync_folder(folder)
     sync_folder(data)
-    return files, notes
+    return list(copies.files.values()), copies.notes
+
+
+class _Copies:
+    """What was copied, and what was gone when it should have been."""
+
+    def __init__(self, data: Path) -> None:
+        self._data = data
+        self._gone: list[Listed] = []
+        self.files: dict[str, BackupFile] = {}
+        self.notes: list[str] = []
+
+    def add(self, each: Listed) -> None:
+        """Copy a file, unless it was copied already."""
+        if each.path in self.files:
+            return
+        target = self._data / each.path
+        make_folder(target.parent)
+        try:
+            self.files[each.path], note = _copy(each, target)
+        except FileNotFoundError:
+            self._gone.append(each)
+            return
+        if note:
+            self.notes.append(note)
+
+    def forget_gone(self, part: str) -> bool:
+        """Forget which files of a part were gone; return whether any were."""
+        gone = len(self._gone)
+        self._gone = [each for each in self._gone if each.part != part]
+        return len(self._gone) < gone
+
+    def check(self) -> None:
+        """Note what is gone. Raises StorageError where the backup would lack what was durable."""
+        for each in self._gone:
+            if each.part == "columns" or (each.part == "log" and each.path.endswith(".seg")):
+                raise StorageError(
+                    f"{each.path} vanished while it was to be copied. Nothing was kept; look at what removes files "
+                    "from the workspace.",
+                    code="log_incomplete",
+                    details={"path": each.path},
+                )
+            self.notes.append(f"{each.path}: it was removed before it was copied")
 
 
 def _copy(listed: Listed, target: Path) -> tuple[BackupFile, str]:
@@ -175,19 +211,6 @@ def _copy(listed: Listed, target: Path) -> tuple[BackupFile, str]:
     grew = listed.part == "log"  # append-only: what was there when it was opened does not change
     note = f"{listed.path}: it changed while it was copied" if changed and not grew else ""
     return BackupFile(listed.part, listed.path, size, PREFIX + digest.hexdigest()), note
-
-
-def _check_log(files: list[BackupFile], gone: list[str]) -> None:
-    """Retention may drop segments from the front meanwhile; one that is gone from within is damage."""
-    kept = [each.path for each in files if each.part == "log" and each.path.endswith(".seg")]
-    missing = [path for path in gone if path.startswith("records/log/") and path.endswith(".seg")]
-    if missing and kept and max(missing) > min(kept):
-        raise StorageError(
-            f"{max(missing)} vanished while the log was copied, and is not the oldest of it. Nothing was kept; look at "
-            "what removes files from the workspace.",
-            code="log_incomplete",
-            details={"path": max(missing)},
-        )
 
 
 def _check_room(plan: BackupPlan) -> None:

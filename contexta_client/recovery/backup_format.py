@@ -17,8 +17,8 @@ FORMAT, VERSION = "contexta-backup", 1
 MANIFEST, DATA = "manifest.json", "data"
 MAX_MANIFEST_BYTES = 512 << 20
 MAX_PATH_CHARS = 4096
-PARTS = ("log", "artifacts", "cache", "reports", "exports", "other")
-REBUILT = "catalog, columns and capture files follow the log; the daemon makes them again"
+PARTS = ("log", "columns", "artifacts", "cache", "reports", "exports", "other")
+REBUILT = "what follows the log and is not in here is made again by the daemon"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """What of a workspace belongs into a backup, and in which order it is copied while writing goes on.
 
 The log is the truth and append-only: its files are listed when the backup begins, so whatever was durable then is in
-them. Objects are there before the log speaks of them, so they are copied after it. What follows the log (metadata,
-columns, capture files) is left out whole: restored beside a log that it does not match, it would give wrong answers.
+them. Objects are there before the log speaks of them, so they are copied after it. Columns are copied, after the log,
+only where they have what it dropped. Else all that follows the log (metadata, columns, capture files) is left out
+whole: restored beside a log that it does not match, it would give wrong answers.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ from pathlib import Path
 from contexta.config import UnifiedConfig
 from contexta.errors import NotFoundError
 
-FOLLOWERS = "metadata, columns and capture files: the daemon makes them again from the log"
+FOLLOWERS = "metadata and capture files: the daemon makes them again from the log"
+COLUMNS = "columns: the daemon makes them again from the log"
+UNFINISHED = ".new"
+_VERSION_AT, _LEAN = 8, (2).to_bytes(4, "little")  # in a segment's header, see docs/format/log.md
 BACKUPS = "backups"
 OUTBOX = "outbox"
 _CACHE_NEVER = ("capture/record.jsonl", "capture/artifact.jsonl", "spool", "spill")  # followers; mapped files in use
@@ -62,6 +66,10 @@ class Contents:
         """
         self.left_out = [FOLLOWERS, "daemon: token, lock and log files are of this machine's service"]
         yield from self._below("log", self._records / "log", "records/log")
+        if lean_segments(self._records / "log"):
+            yield from self.columns()
+        else:
+            self.left_out.append(COLUMNS)
         yield from self._below("artifacts", self._artifacts, "artifacts", never=("incoming", "lock"))
         yield from self._below("cache", self._cache / OUTBOX, f"cache/{OUTBOX}")
         if self._include_cache:
@@ -74,6 +82,12 @@ class Contents:
         elif self._exports.is_dir():
             self.left_out.append("exports: not asked for (include_exports)")
         yield from self._others()
+
+    def columns(self) -> Iterator[Listed]:
+        """Yield the files of columns, in no order that matters. Merging replaces them at any time."""
+        for each in self._below("columns", self._records / "columns", "records/columns", never=("lock", "sorting")):
+            if each.path.endswith((".parquet", "/log.json")):
+                yield each
 
     def _others(self) -> Iterator[Listed]:
         """What users keep in the workspace: models, checkpoints."""
@@ -117,6 +131,8 @@ class Contents:
             path = folder / entry
             if entry in never or path in known or entry.startswith(".incoming-"):
                 continue
+            if part == "log" and entry.endswith(UNFINISHED):
+                continue
             inner = tuple(each[len(entry) + 1 :] for each in never if each.startswith(entry + "/"))
             if path.is_dir() and not path.is_symlink():
                 yield from self._below(part, path, f"{name}/{entry}", never=inner, known=known)
@@ -132,6 +148,20 @@ class Contents:
             yield Listed(part, path, name, found.st_size)
         else:
             self.left_out.append(f"{name}: {'a link' if stat.S_ISLNK(found.st_mode) else 'no ordinary file'}")
+
+
+def lean_segments(log: Path) -> list[Path]:
+    """Return the segments of a log that dropped their metrics: these are in the columns alone."""
+    found = []
+    for path in sorted(log.glob("*.seg")):
+        try:
+            with path.open("rb") as file:
+                head = file.read(_VERSION_AT + len(_LEAN))
+        except FileNotFoundError:
+            continue
+        if head[_VERSION_AT:] == _LEAN:
+            found.append(path)
+    return found
 
 
 def _absolute(path: Path) -> Path:

@@ -15,6 +15,7 @@ from contexta.errors import DeadlineError, NotFoundError
 from contexta_client import launch
 
 from .answers import RebuildResult
+from .contents import lean_segments
 
 TIMEOUT_S = 30.0
 NAP_S = 0.02
@@ -28,7 +29,8 @@ def rebuild_workspace(
 ) -> RebuildResult:
     """End the daemon, delete what it makes from the log, and start it again; returns when it serves.
 
-    The log, artifacts and what users keep are not touched; capturing goes on in the spools meanwhile. stop: ends the
+    The log, artifacts and what users keep are not touched, nor are columns of which the log dropped the metrics;
+    capturing goes on in the spools meanwhile. stop: ends the
     daemon of a workspace if one serves; asks it to by default. Raises NotFoundError, DeadlineError and
     UnavailableError.
     """
@@ -110,8 +112,9 @@ def _remove(config: UnifiedConfig, workspace: Path) -> Iterator[str]:
         metadata / "mirror.json",
         capture / "record.jsonl",
         capture / "artifact.jsonl",
-        _records(config) / "columns",
     ]
+    if not lean_segments(_records(config) / "log"):  # else they are all that there is of its metrics
+        found.append(_records(config) / "columns")
     for path in found:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)

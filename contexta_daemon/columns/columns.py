@@ -83,15 +83,16 @@ class Columns:
         return self._position
 
     def attach(self, log_id: bytes, committed: Position) -> bool:
-        """Say which log is followed, before the first follow. Files of another log, or of more than this one holds,
-        are put away. Returns whether there were any."""
+        """Say which log is followed, before the first follow. Files of another log, and those that reach beyond the
+        end of this one, are put away. Returns whether there were any."""
         with self._changed:
-            known = self._folder.log_id() == log_id.hex()
-            stale = self._position > committed or (not known and self._position > Position(0, 0))
-            if stale or not known:
+            before = self._position
+            if self._folder.log_id() != log_id.hex():
                 self._folder.begin_again(log_id.hex())
-                self._discard()
-            return stale
+            elif before > committed:
+                self._folder.put_away_beyond(committed)
+            self._discard()
+            return self._position < before
 
     def follow(self, batches: Sequence[LoggedBatch], end: Position) -> None:
         """Collect the metrics of batches, and write a file when there are many. When it raises, all that is not in

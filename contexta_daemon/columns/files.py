@@ -178,6 +178,11 @@ class ColumnFolder:
         os.replace(fresh, self.path / _STATE)
         _sync(self.path)
 
+    def put_away_beyond(self, end: Position) -> None:
+        """Go back to a log that is shorter than it was: one from a backup, with columns that were copied after it."""
+        self.require_ours()
+        self._put_away([file for file in listed(self.path) if file.end > end])
+
     def _put_away(self, files: Sequence[ColumnFile]) -> None:
         if not files:
             return

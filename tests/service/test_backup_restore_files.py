@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -27,12 +28,14 @@ from contexta_client.artifact_store.sealed_json import seal, unseal
 from contexta_client.recovery import backup as backing_up
 from contexta_client.recovery.backup_format import (
     FORMAT,
+    MANIFEST,
     BackupFile,
     BackupManifest,
     decode_manifest,
     encode_manifest,
     parts_of,
 )
+from contexta_client.recovery.contents import Contents, Listed
 
 FILES = {
     "records/log/0000000001.seg": b"first",
@@ -236,28 +239,84 @@ def test_a_backup_that_fails_leaves_nothing_behind(config: UnifiedConfig, monkey
         create_workspace_backup(config, plan)
 
 
-def test_segments_that_retention_drops_meanwhile_are_noted_and_a_hole_is_an_error(
-    config: UnifiedConfig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    log = config.workspace.records_path / "log"
-    (log / "0000000003.seg").write_bytes(b"third")
+@pytest.fixture
+def vanishing(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Callable[[Path], object]], None]:
+    """Have something happen, once, right before a file of this name is copied."""
     copy = backing_up._copy
 
-    def vanishing(name: str) -> Any:
+    def before_copying(name: str, act: Callable[[Path], object]) -> None:
+        todo = [act]
+
         def copied(listed: Any, target: Path) -> Any:
-            if listed.source.name == name:
-                listed.source.unlink()
+            if listed.source.name == name and todo:
+                todo.pop()(listed.source)
             return copy(listed, target)
 
-        return copied
+        monkeypatch.setattr(backing_up, "_copy", copied)
 
-    monkeypatch.setattr(backing_up, "_copy", vanishing("0000000001.seg"))
-    result = made(config)
-    assert result.notes == ("records/log/0000000001.seg: it was removed before it was copied",)
-    monkeypatch.setattr(backing_up, "_copy", vanishing("0000000003.seg"))
+    return before_copying
+
+
+@pytest.mark.parametrize("name", ["0000000001.seg", "0000000002.seg"])
+def test_a_segment_that_vanishes_meanwhile_is_an_error(config: UnifiedConfig, vanishing: Any, name: str) -> None:
+    vanishing(name, Path.unlink)
     with pytest.raises(StorageError) as caught:
         made(config)
     assert caught.value.code == "log_incomplete"
+    assert list_backups(config) == []
+
+
+def write_segment(config: UnifiedConfig, number: int, version: int) -> None:
+    head = b"CTXSEGM\n" + version.to_bytes(4, "little")
+    (config.workspace.records_path / "log" / f"{number:010d}.seg").write_bytes(head)
+
+
+def write_columns(config: UnifiedConfig, *names: str) -> Path:
+    folder = config.workspace.records_path / "columns"
+    (folder / "old-1").mkdir(parents=True, exist_ok=True)
+    for name in names:
+        (folder / name).write_text(name)
+    return folder
+
+
+def test_columns_are_in_only_where_the_log_dropped_its_metrics(config: UnifiedConfig) -> None:
+    names = ("log.json", "lock", "a.parquet", "b.parquet.new", "old-1/c.parquet")
+    write_columns(config, *names)
+    write_segment(config, 1, 1)
+    assert not any(each.startswith("records/columns") for each in paths_in(made(config)))
+    write_segment(config, 1, 2)
+    kept = {each for each in paths_in(made(config)) if each.startswith("records/columns")}
+    assert kept == {f"records/columns/{name}" for name in ("log.json", "a.parquet", "old-1/c.parquet")}
+
+
+def test_columns_that_are_merged_meanwhile_come_in_their_merged_file(config: UnifiedConfig, vanishing: Any) -> None:
+    write_segment(config, 1, 2)
+    folder = write_columns(config, "a.parquet", "b.parquet")
+
+    def merge(path: Path) -> None:
+        (folder / "ab.parquet").write_text("both")
+        path.unlink()
+
+    vanishing("b.parquet", merge)
+    assert {"records/columns/a.parquet", "records/columns/ab.parquet"} <= paths_in(made(config))
+
+
+def test_columns_that_stay_away_make_no_backup(config: UnifiedConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_segment(config, 1, 2)
+    write_columns(config, "a.parquet")
+    listed = Contents.columns
+    gone = config.workspace.records_path / "columns" / "b.parquet"
+    monkeypatch.setattr(
+        Contents, "columns", lambda self: [*listed(self), Listed("columns", gone, "records/columns/b.parquet", 1)]
+    )
+    with pytest.raises(StorageError) as caught:
+        made(config)
+    assert caught.value.code == "log_incomplete"
+
+
+def paths_in(result: BackupResult) -> set[str]:
+    manifest = decode_manifest((result.path / MANIFEST).read_bytes(), where="here")
+    return {each.path for each in manifest.files}
 
 
 def test_a_workspace_that_is_not_there_has_no_backup(tmp_path: Path) -> None:
@@ -275,7 +334,7 @@ def test_the_format_is_what_it_was() -> None:
         (),
     )
     assert decode_manifest(encode_manifest(manifest), where="here") == manifest
-    golden = "2251322ef598ff1d28b136da95605f55"
+    golden = "fad796c004e49933fc773ec077466488"
     assert sha256(encode_manifest(manifest)).hexdigest()[:32] == golden
 
 
