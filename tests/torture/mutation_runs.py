@@ -1,0 +1,82 @@
+"""Many mutants, in a few copies of the tree at once."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from mutation import Mutant, Tree, Verdict
+
+SAMPLE = 6  # of the short form
+
+
+def try_all(
+    mutants: Sequence[Mutant], *, jobs: int = 2, whole: bool = False, tell: Callable[[Verdict], object]
+) -> tuple[str, list[Verdict]]:
+    """Return why nothing can be told (the tests fail without a mutant), else "", and a verdict for each mutant.
+
+    tell: called with each verdict as it comes.
+    """
+    trees: list[Tree] = []
+    try:
+        for _ in range(max(1, min(jobs, len(mutants)))):
+            trees.append(Tree())
+        problem = _without_mutants(trees, mutants)
+        return (problem, []) if problem else ("", _verdicts(trees, mutants, whole, tell))
+    finally:
+        for tree in trees:
+            tree.remove()
+
+
+def _without_mutants(trees: Sequence[Tree], mutants: Sequence[Mutant]) -> str:
+    """Run the named tests as they are, a part in each copy: a test that fails anyway catches nothing."""
+    tests = list(dict.fromkeys(test for each in mutants for test in each.tests))
+    parts = [tests[place :: len(trees)] for place in range(len(trees))]
+    problems: list[str] = []
+
+    def look(tree: Tree, part: Sequence[str]) -> None:
+        problem = tree.passes(part) if part else ""
+        if problem:
+            problems.append(problem)
+
+    _in_threads([lambda tree=tree, part=part: look(tree, part) for tree, part in zip(trees, parts, strict=True)])
+    return "\n".join(problems)
+
+
+def _verdicts(
+    trees: Sequence[Tree], mutants: Sequence[Mutant], whole: bool, tell: Callable[[Verdict], object]
+) -> list[Verdict]:
+    waiting = deque(mutants)
+    found: dict[str, Verdict] = {}
+
+    def work(tree: Tree) -> None:
+        while waiting:
+            try:
+                mutant = waiting.popleft()
+            except IndexError:
+                return
+            verdict = found[mutant.name] = tree.trial(mutant, whole=whole)
+            tell(verdict)
+
+    _in_threads([lambda tree=tree: work(tree) for tree in trees])
+    return [found[each.name] for each in mutants]
+
+
+def _in_threads(works: Sequence[Callable[[], object]]) -> None:
+    """Do all at once, and raise what one of them raised."""
+    errors: list[BaseException] = []
+
+    def guarded(work: Callable[[], object]) -> None:
+        try:
+            work()
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=guarded, args=(work,), daemon=True) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
