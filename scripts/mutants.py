@@ -1,6 +1,6 @@
 """Mutants: put a seeded bug into a copy of the tree, and look whether the tests find it.
 
-    python scripts/mutants.py [--short] [--whole] [--seed N] [NAME...]
+    python scripts/mutants.py [--short] [--whole] [--seed N] [--jobs N] [--tree FOLDER] [NAME...]
 
 Without names all of tests/mutants/*.toml, each against the tests that are named for it; `--short` takes six of them,
 others every day. `--whole` runs the whole suite against what these tests let pass. Ends with 1 unless all are caught.
@@ -12,7 +12,6 @@ import argparse
 import random
 import signal
 import sys
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,14 +19,14 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tests" / "torture")]
 
 from mutation import CAUGHT, Mutant, Verdict, all_mutants  # noqa: E402
-from mutation_runs import SAMPLE, try_all  # noqa: E402
+from mutation_runs import SAMPLE, sample, try_all  # noqa: E402
 
 
 def main() -> int:
     options = _options()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))  # so that the copies are removed
     chosen = _chosen(options)
-    problem, verdicts = try_all(chosen, jobs=options.jobs, whole=options.whole, tell=_tell)
+    problem, verdicts = try_all(chosen, root=options.tree, jobs=options.jobs, whole=options.whole, tell=_tell)
     if problem:
         print(f"The tests do not even pass without a mutant:\n{problem}")
         return 1
@@ -44,12 +43,13 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--whole", action="store_true", help="run the whole suite against what its own tests let pass")
     parser.add_argument("--seed", type=int, help="which are chosen; by default today's date")
     parser.add_argument("--jobs", type=int, default=2, help="how many at once (2)")
+    parser.add_argument("--tree", type=Path, default=ROOT, help="of which tree; by default this one")
     parser.add_argument("names", nargs="*", metavar="NAME", help="mutants; all when none is named")
     return parser.parse_args()
 
 
 def _chosen(options: argparse.Namespace) -> list[Mutant]:
-    mutants = {each.name: each for each in all_mutants()}
+    mutants = {each.name: each for each in all_mutants(options.tree)}
     if unknown := set(options.names) - set(mutants):
         sys.exit(f"no such mutant: {', '.join(sorted(unknown))}; there are {', '.join(mutants)}")
     if options.names:
@@ -58,11 +58,7 @@ def _chosen(options: argparse.Namespace) -> list[Mutant]:
         return list(mutants.values())
     seed = options.seed if options.seed is not None else int(f"{datetime.now(UTC):%Y%m%d}")
     print(f"seed {seed}", flush=True)
-    return _sample(list(mutants.values()), seed)
-
-
-def _sample(mutants: Sequence[Mutant], seed: int) -> list[Mutant]:
-    return random.Random(seed).sample(mutants, min(SAMPLE, len(mutants)))
+    return sample(list(mutants.values()), random.Random(seed))
 
 
 def _tell(verdict: Verdict) -> None:

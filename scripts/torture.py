@@ -32,6 +32,7 @@ PARTS = {
     "many_daemons": "many daemons started at once",
     "bit_rot": "every byte of a segment cut and flipped",
     "stopped": "calls beside a stopped daemon and sender",
+    "mutants": "seeded bugs, each to be found by the tests",
 }
 
 

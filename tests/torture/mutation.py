@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-LISTS = ROOT / "tests" / "mutants"
+LISTS = Path("tests", "mutants")
 STALENESS_TEST = "tests/unit/test_mutants_apply.py"  # fails for every mutant, so it would catch them all
 CAUGHT, SURVIVED, STALE, BROKEN, HANGS = "caught", "SURVIVED", "STALE", "BROKEN", "HANGS"
 SHORT_TIMEOUT_S = 180.0
@@ -74,10 +74,10 @@ class Verdict:
     drifted: bool = False  # caught by the whole suite, and not by the tests that are named for it
 
 
-def all_mutants() -> list[Mutant]:
+def all_mutants(root: Path = ROOT) -> list[Mutant]:
     """Return every mutant, by part and in the order of its list. Raises StaleMutantError for two of one name."""
     found: dict[str, Mutant] = {}
-    for path in sorted(LISTS.glob("*.toml")):
+    for path in sorted((root / LISTS).glob("*.toml")):
         for each in tomllib.loads(path.read_text())["mutant"]:
             mutant = Mutant(**{**each, "tests": tuple(each["tests"])})
             if mutant.name in found:
@@ -89,10 +89,10 @@ def all_mutants() -> list[Mutant]:
 class Tree:
     """A copy of the tree in which one mutant at a time is tried. Remove it with `remove`."""
 
-    def __init__(self) -> None:
+    def __init__(self, root: Path = ROOT) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="mutant-"))  # short: sockets lie in it
         self.path = self.folder / "tree"
-        shutil.copytree(ROOT, self.path, ignore=_NOT_COPIED, symlinks=True)
+        shutil.copytree(root, self.path, ignore=_NOT_COPIED, symlinks=True)
         (self.path / STALENESS_TEST).unlink(missing_ok=True)
         subprocess.run([sys.executable, "-m", "compileall", "-q", "."], cwd=self.path, check=False)
         self._environment = {k: v for k, v in os.environ.items() if not k.startswith(("CONTEXTA_", "PYTEST_"))}
@@ -100,7 +100,7 @@ class Tree:
         self._check_imports()
 
     def _check_imports(self) -> None:
-        code = "import contexta, contexta_client, contexta_daemon as d; print(contexta.__file__, d.__file__)"
+        code = "import contexta as a, contexta_client as b, contexta_daemon as c; print(*map(lambda m: m.__file__, (a, b, c)))"
         command = [sys.executable, "-c", code]
         done = subprocess.run(command, cwd="/", env=self._environment, capture_output=True, text=True, check=True)
         if any(not word.startswith(str(self.path)) for word in done.stdout.split()):
@@ -195,10 +195,10 @@ class Tree:
 
 
 def marked_processes(folder: str) -> list[int]:
-    """Return the processes that the tests of a copy started, wherever they moved. Linux only: elsewhere none is seen."""
+    """Return the processes that the tests of a copy started, wherever they moved; without a /proc, none."""
     mark = os.fsencode(f"{_MARK}={folder}")
     found = []
-    for entry in os.listdir("/proc") if os.path.isdir("/proc") else []:
+    for entry in os.listdir("/proc") if Path("/proc").is_dir() else []:
         if entry.isdigit():
             with contextlib.suppress(OSError):
                 if mark in Path("/proc", entry, "environ").read_bytes().split(b"\0"):

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
-from mutation import Mutant, Tree, Verdict
+from mutation import ROOT, Mutant, Tree, Verdict
 
 SAMPLE = 6  # of the short form
 
 
+def sample(mutants: Sequence[Mutant], chance: random.Random) -> list[Mutant]:
+    """Return some of them."""
+    return chance.sample(mutants, min(SAMPLE, len(mutants)))
+
+
 def try_all(
-    mutants: Sequence[Mutant], *, jobs: int = 2, whole: bool = False, tell: Callable[[Verdict], object]
+    mutants: Sequence[Mutant],
+    *,
+    root: Path = ROOT,
+    jobs: int = 2,
+    whole: bool = False,
+    tell: Callable[[Verdict], object],
 ) -> tuple[str, list[Verdict]]:
     """Return why nothing can be told (the tests fail without a mutant), else "", and a verdict for each mutant.
 
@@ -21,7 +33,7 @@ def try_all(
     trees: list[Tree] = []
     try:
         for _ in range(max(1, min(jobs, len(mutants)))):
-            trees.append(Tree())
+            trees.append(Tree(root))  # noqa: PERF401 - one by one, so that those are removed that were made
         problem = _without_mutants(trees, mutants)
         return (problem, []) if problem else ("", _verdicts(trees, mutants, whole, tell))
     finally:
