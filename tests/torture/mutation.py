@@ -100,10 +100,10 @@ class Tree:
         self._check_imports()
 
     def _check_imports(self) -> None:
-        code = "import contexta as a, contexta_client as b, contexta_daemon as c; print(*map(lambda m: m.__file__, (a, b, c)))"
+        code = "import contexta, contexta_client, contexta_daemon as d; print(contexta.__path__, d.__path__)"
         command = [sys.executable, "-c", code]
         done = subprocess.run(command, cwd="/", env=self._environment, capture_output=True, text=True, check=True)
-        if any(not word.startswith(str(self.path)) for word in done.stdout.split()):
+        if any(str(self.path) not in word for word in done.stdout.split()):
             raise RuntimeError(f"the copy's tests would not test the copy, but {done.stdout}")
 
     def remove(self) -> None:
