@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from contexta_daemon.ingest.refusals import (
     RefusedError,
     SequenceGapError,
     SessionClosedError,
+    StorageFailedError,
 )
 from contexta_daemon.log import MAX_BODY_BYTES
 
@@ -85,6 +87,25 @@ def test_a_batch_sent_twice_at_once_is_stored_once_and_acknowledged_twice(tmp_pa
     ingesting(tmp_path, play)
 
 
+def test_a_batch_sent_twice_at_once_is_refused_twice_when_it_cannot_be_written(tmp_path: Path) -> None:
+    async def play(ingest: Ingest) -> None:
+        codes: list[str] = []
+
+        async def append() -> None:
+            codes.append((await refused(ingest.append(A, 0, 3, b"once"), StorageFailedError)).code)
+
+        ingest.files.broken = OSError(errno.EIO, "no")
+        async with anyio.create_task_group() as tasks:
+            for _ in range(3):
+                tasks.start_soon(append)
+        assert codes == ["storage_failed"] * 3 and ingest.admission.is_idle
+        ingest.files.broken = None
+        await ingest.writable()
+        assert await ingest.append(A, 0, 3, b"once") == 3
+
+    ingesting(tmp_path, play)
+
+
 def test_over_its_bytes_it_refuses_with_a_delay_and_never_queues(tmp_path: Path) -> None:
     async def play(ingest: Ingest) -> None:
         ingest.files.hold = threading.Event()
@@ -144,6 +165,21 @@ def test_a_closed_session_takes_nothing_new(tmp_path: Path) -> None:
     ingesting(tmp_path, play)
 
 
+def test_the_closing_of_a_session_waits_for_the_items_that_are_on_their_way(tmp_path: Path) -> None:
+    async def play(ingest: Ingest) -> None:
+        ingest.files.hold = threading.Event()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(ingest.append, A, 0, 3)
+            await anyio.wait_all_tasks_blocked()
+            tasks.start_soon(ingest.admission.close_session, A, 3)
+            await anyio.wait_all_tasks_blocked()
+            ingest.files.hold.set()
+        state = ingest.log.sessions.get(A)
+        assert state is not None and (state.closed, state.next_sequence) == (True, 3)
+
+    ingesting(tmp_path, play)
+
+
 @pytest.mark.parametrize(
     ("given", "kind"),
     [
@@ -152,6 +188,7 @@ def test_a_closed_session_takes_nothing_new(tmp_path: Path) -> None:
         ({"first": (1 << 63) - 1, "count": 2}, InvalidRequestError),
         ({"cursor": b"c" * 4097}, InvalidRequestError),
         ({"checksum": 1}, ChecksumMismatchError),
+        ({"checksum": 0}, ChecksumMismatchError),
         ({"body": b"\0" * (MAX_BODY_BYTES + 1)}, BatchTooLargeError),
         ({"body": b"\0" * MAX_BODY_BYTES, "checksum": 1}, ChecksumMismatchError),
     ],

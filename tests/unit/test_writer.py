@@ -49,6 +49,20 @@ def test_how_often_is_synced_follows_the_policy(tmp_path: Path, durability: str,
     ingesting(tmp_path, play, durability=durability)
 
 
+def test_by_interval_what_was_written_is_synced_soon_after(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "SYNC_INTERVAL_S", 0.01)
+
+    async def play(ingest: Ingest) -> None:
+        await ingest.append(A, 0, 1)
+        before = ingest.files.calls.count("sync")
+        await ingest.append(A, 1, 1)
+        with anyio.fail_after(10):
+            while ingest.files.calls.count("sync") == before:  # noqa: ASYNC110 - it syncs by the clock
+                await anyio.sleep(0.01)
+
+    ingesting(tmp_path, play, durability="interval")
+
+
 def test_large_and_small_bodies_keep_their_order(tmp_path: Path) -> None:
     bodies = [os.urandom(10) * (20_000 if number % 3 else 1) for number in range(20)]
 
@@ -148,6 +162,18 @@ def test_nothing_is_acknowledged_in_a_workspace_that_is_gone(tmp_path: Path, mon
         assert ingest.writer.problem and sorted(path.name for path in (tmp_path / "log").iterdir()) == files
 
     ingesting(tmp_path, play, is_ours=lambda: ours[0])
+
+
+def test_what_was_written_while_the_workspace_went_is_not_acknowledged(tmp_path: Path) -> None:
+    answers = iter([True, True, True])  # before and behind the first append, and before the second
+
+    async def play(ingest: Ingest) -> None:
+        await ingest.append(A, 0, 1)
+        with pytest.raises(StorageFailedError, match="deleted or moved"):
+            await ingest.append(A, 1, 1)
+        assert ingest.committed == 1
+
+    ingesting(tmp_path, play, is_ours=lambda: next(answers, False))
 
 
 def test_the_daemons_own_entries_go_into_a_session_of_their_own(tmp_path: Path) -> None:
