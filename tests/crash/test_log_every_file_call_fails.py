@@ -10,6 +10,7 @@ import pytest
 from breakable_files import BreakableFiles, Crash
 from log_writing import Notebook, open_log, session, write_script
 
+from contexta_daemon.log import LogIOError
 from contexta_daemon.log.files import RealFiles
 
 
@@ -89,3 +90,47 @@ def test_a_failed_sync_leaves_the_file_for_ever(tmp_path: Path, calls: list[str]
         write_script(tmp_path / str(index), files, notebook, tries=2)  # BreakableFiles refuses a second sync
         files.release()
         assert files.failed_syncs
+
+
+@pytest.mark.parametrize("ending", ["closed", "synced", "synced after a write that failed"])
+def test_what_was_appended_without_a_sync_survives_a_power_loss_once_the_log_is_closed_or_synced(
+    tmp_path: Path, ending: str
+) -> None:
+    for seed in range(6):
+        files, notebook = BreakableFiles(), Notebook()
+        path = tmp_path / str(seed)
+        log = open_log(path, files)
+        for number in range(9):  # over the end of a segment
+            if number == 4 and ending.endswith("failed"):
+                files.break_at, files.how = len(files.calls), errno.EIO
+            notebook.append(log, [session(1)], size=900, sync=False, tries=2)
+        log.close() if ending == "closed" else log.sync()
+        files.lose_power(random.Random(seed))
+        assert len(list(path.glob("*.seg"))) > 1
+        check_and_go_on(path, notebook)
+
+
+def test_a_sync_that_failed_is_not_asked_again_of_what_was_appended_before_without_one(tmp_path: Path) -> None:
+    files, notebook = BreakableFiles(), Notebook()
+    log = open_log(tmp_path / "log", files)
+    notebook.append(log, [session(1)])
+    notebook.append(log, [session(1)], sync=False)
+    files.break_at, files.how = len(files.calls), errno.EIO
+    with pytest.raises(LogIOError):
+        log.sync()  # BreakableFiles refuses a second sync
+    assert files.failed_syncs
+    notebook.append(log, [session(1)])
+    notebook.check(log)
+
+
+def test_every_folder_that_is_made_for_a_log_is_made_durable_in_its_parent(tmp_path: Path) -> None:
+    synced: set[Path] = set()
+
+    class Noting(RealFiles):
+        def sync_dir(self, path: Path) -> None:
+            super().sync_dir(path)
+            synced.add(path)
+
+    path = tmp_path / "records" / "more" / "log"
+    Notebook().append(open_log(path, Noting()), [session(1)])
+    assert synced == {path, *path.parents} - {*tmp_path.parents}
