@@ -1,9 +1,9 @@
 """What of a workspace belongs into a backup, and in which order it is copied while writing goes on.
 
 The log is the truth and append-only: its files are listed when the backup begins, so whatever was durable then is in
-them. Objects are there before the log speaks of them, so they are copied after it. Columns are copied, after the log,
-only where they have what it dropped. Else all that follows the log (metadata, columns, capture files) is left out
-whole: restored beside a log that it does not match, it would give wrong answers.
+them. Objects are there before the log or a reference of the store speaks of them, so they are copied after both.
+Columns are copied, after the log, only where they have what it dropped. Else all that follows the log (metadata,
+columns, capture files) is left out whole: restored beside a log that it does not match, it would give wrong answers.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ UNFINISHED = ".new"
 _VERSION_AT, _LEAN = 8, (2).to_bytes(4, "little")  # in a segment's header, see docs/format/log.md
 BACKUPS = "backups"
 OUTBOX = "outbox"
+REFS = "refs"
 _CACHE_NEVER = ("capture/record.jsonl", "capture/artifact.jsonl", "spool", "spill")  # followers; mapped files in use
 
 
@@ -70,7 +71,8 @@ class Contents:
             yield from self.columns()
         else:
             self.left_out.append(COLUMNS)
-        yield from self._below("artifacts", self._artifacts, "artifacts", never=("incoming", "lock"))
+        yield from self._below("artifacts", self._artifacts / REFS, f"artifacts/{REFS}")
+        yield from self._below("artifacts", self._artifacts, "artifacts", never=("incoming", "lock", REFS))
         yield from self._below("cache", self._cache / OUTBOX, f"cache/{OUTBOX}")
         if self._include_cache:
             yield from self._below("cache", self._cache, "cache", never=(*_CACHE_NEVER, OUTBOX))

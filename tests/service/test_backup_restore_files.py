@@ -7,6 +7,7 @@ import shutil
 import stat
 from collections.abc import Callable
 from hashlib import sha256
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from contexta.recovery import (
     plan_workspace_backup,
     restore_workspace,
 )
+from contexta.store.artifacts import ArtifactStore, VaultConfig
 from contexta_client.artifact_store.sealed_json import seal, unseal
 from contexta_client.recovery import backup as backing_up
 from contexta_client.recovery.backup_format import (
@@ -317,6 +319,52 @@ def test_columns_that_stay_away_make_no_backup(config: UnifiedConfig, monkeypatc
 def paths_in(result: BackupResult) -> set[str]:
     manifest = decode_manifest((result.path / MANIFEST).read_bytes(), where="here")
     return {each.path for each in manifest.files}
+
+
+def each_copy(patch: pytest.MonkeyPatch, before: Any) -> None:
+    """Call `before` with a number before each file is copied."""
+    copy, numbers = backing_up._copy, count(1)
+
+    def copied(listed: Any, target: Path) -> Any:
+        before(next(numbers))
+        return copy(listed, target)
+
+    patch.setattr(backing_up, "_copy", copied)
+
+
+def test_objects_that_the_log_of_a_backup_speaks_of_are_in_it(
+    config: UnifiedConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stored(number: int) -> None:
+        (config.workspace.artifacts_path / "objects" / "sha256" / "ab" / str(number)).write_bytes(b"object")
+        (config.workspace.records_path / "log" / f"9{number:09d}.seg").write_text(str(number))
+
+    each_copy(monkeypatch, stored)
+    kept = files_below(made(config).path / "data")
+    spoken_of = {int(data) for name, data in kept.items() if name.startswith("records/log/9")}
+    assert spoken_of <= {int(name[-2:].strip("/")) for name in kept if "/ab/" in name and name[-1].isdigit()}
+
+
+def test_artifacts_that_are_put_while_a_backup_is_made_are_in_it_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = make_test_config(tmp_path / "real")
+    store = ArtifactStore(VaultConfig(root_path=config.workspace.artifacts_path))
+
+    def put(number: int) -> None:
+        source = tmp_path / "source"
+        source.write_text(f"weights {number}")
+        ref = f"artifact:p.r.a-{number}"
+        given = {"artifact_ref": ref, "artifact_kind": "model", "created_at": "2026-01-31T09:00:00Z"}
+        given |= {"producer_ref": "tests", "run_ref": "run:p.r", "location_ref": "path:/somewhere"}
+        store.put_artifact(given, source)
+
+    put(0)
+    each_copy(monkeypatch, put)
+    result = made(config)
+    restored = ArtifactStore(VaultConfig(root_path=result.path / "data" / "artifacts"))
+    assert restored.list_refs() and restored.verify_all().intact
+    assert len(store.list_refs()) > len(restored.list_refs())
 
 
 def test_a_workspace_that_is_not_there_has_no_backup(tmp_path: Path) -> None:
