@@ -13,6 +13,7 @@ from sender_rig import rig as rig
 
 from contexta_client.capture import spool_format as fmt
 from contexta_client.sender import batches, daemon_link, session
+from contexta_client.sender.follow import Ends, SpoolReader
 
 
 def test_a_flush_is_answered_when_all_before_it_is_durable_and_not_earlier(rig: Rig) -> None:
@@ -30,6 +31,28 @@ def test_a_flush_is_answered_when_all_before_it_is_durable_and_not_earlier(rig: 
     assert rig.daemon.only().values == [1.0]
     assert writer.words[fmt.DURABLE_ITEMS] == rig.daemon.only().next_sequence == 4
     assert writer.words[fmt.DELIVERY_STATE] == fmt.DELIVERING
+
+
+def test_a_flush_asked_for_while_the_sender_looks_waits_for_what_came_before_it(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.daemon.start()
+    writer = rig.writer()
+    writer.begin()
+    rig.flush(writer)
+    looked, late = SpoolReader.ends, [2.0]
+
+    def ends(reader: SpoolReader, **options: bool) -> Ends:
+        found = looked(reader, **options)
+        if late and rig.daemon.only().values == []:
+            writer.row(late.pop())  # the sender has just looked, and did not see it
+            writer.words[fmt.FLUSH_REQUESTED] += 1
+        return found
+
+    monkeypatch.setattr(SpoolReader, "ends", ends)
+    writer.row(1.0)
+    rig.turn_until(lambda: not late and writer.words[fmt.FLUSH_DONE] == writer.words[fmt.FLUSH_REQUESTED])
+    assert rig.daemon.only().values == [1.0, 2.0]
 
 
 def test_a_settle_is_asked_of_the_daemon_and_answered_when_it_is_settled(rig: Rig) -> None:
