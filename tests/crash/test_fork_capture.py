@@ -34,7 +34,7 @@ def busy(number, stage):
 
 with recorder.run("forks") as run, run.stage("train") as stage:
     stage.metric("before", 1.0)
-    threads = [threading.Thread(target=busy, args=(number, stage)) for number in range(THREADS)]
+    threads = [threading.Thread(target=busy, args=(number, stage), daemon=True) for number in range(THREADS)]
     for thread in threads:
         thread.start()
     for child in range(FORKS):

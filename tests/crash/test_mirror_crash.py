@@ -1,9 +1,11 @@
 """The mirror killed between any two steps, and users who do as they like with its files."""
 
 import errno
+import fcntl
 import json
 import os
 import sqlite3
+import threading
 
 import pytest
 from logged import FakeLog, columns, entry, key_defined, run_opened, scope_opened, session_opened
@@ -11,6 +13,7 @@ from logged import FakeLog, columns, entry, key_defined, run_opened, scope_opene
 from contexta.errors import StorageError
 from contexta.v1 import capture_pb2 as pb
 from contexta_daemon.catalog import Catalog
+from contexta_daemon.log import Position
 from contexta_daemon.mirror import Mirror, files
 
 POINTS = 30
@@ -204,6 +207,38 @@ def test_a_step_that_another_process_already_made_is_not_made_again(bench):
         bench.follow_to_the_end(behind)
     assert behind.position == bench.log.committed
     assert bench.values() == list(range(POINTS))
+
+
+def test_a_step_beside_another_process_that_is_at_the_same_one_waits_and_then_does_not_make_it(bench, monkeypatch):
+    lines = files.LineFiles(bench.folder, bench.root / "metadata" / "mirror.json")
+    start, end = Position(0, 0), Position(1, 64)
+    there, refused = threading.Event(), []
+    real = fcntl.flock
+
+    def flock(descriptor, how):
+        if threading.current_thread() is other:
+            there.set()
+        real(descriptor, how)
+
+    def second():
+        try:
+            lines.append([("record.jsonl", b"{}\n")], start=start, end=end)
+        except StorageError as error:
+            refused.append(error)
+        there.set()
+
+    def texts():
+        yield "record.jsonl", b'{"first": 1}\n'
+        other.start()
+        assert there.wait(30)
+        yield "record.jsonl", b'{"second": 2}\n'
+
+    other = threading.Thread(target=second)
+    monkeypatch.setattr(files.fcntl, "flock", flock)
+    lines.append(texts(), start=start, end=end)
+    other.join()
+    assert (bench.folder / "record.jsonl").read_text() == '{"first": 1}\n{"second": 2}\n'
+    assert len(refused) == 1
 
 
 def test_a_deleted_workspace_is_not_made_again(bench, tmp_path):

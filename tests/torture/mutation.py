@@ -40,7 +40,8 @@ class StaleMutantError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """One seeded bug. kind: what sort of mistake it is. tests: which must fail, as pytest names them."""
+    """One seeded bug. kind: what sort of mistake it is. tests: which must fail, as pytest names them. slow: because
+    these hang until their own timeout, it is in no sample."""
 
     name: str
     kind: str
@@ -48,6 +49,7 @@ class Mutant:
     old: str
     new: str
     tests: tuple[str, ...]
+    slow: bool = False
 
     def applied(self, text: str) -> str:
         """Return the file's text with the bug in it. Raises StaleMutantError."""

@@ -15,7 +15,8 @@ SAMPLE = 6  # of the short form
 
 def sample(mutants: Sequence[Mutant], chance: random.Random) -> list[Mutant]:
     """Return some of them."""
-    return chance.sample(mutants, min(SAMPLE, len(mutants)))
+    quick = [each for each in mutants if not each.slow]
+    return chance.sample(quick, min(SAMPLE, len(quick)))
 
 
 def try_all(

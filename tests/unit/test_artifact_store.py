@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
 import subprocess
 import sys
+import threading
 from hashlib import sha256
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from contexta.contract import ArtifactManifest
 from contexta.errors import ConfigError, ConflictError, ContextaError, NotFoundError, StorageError, ValidationError
 from contexta.store.artifacts import ArtifactStore, VaultConfig
 from contexta_client.artifact_store import content as content_reading
+from contexta_client.artifact_store import vault
 
 REF = "artifact:demo.fit.model-1"
 
@@ -290,6 +293,41 @@ for number in range(15):
     assert store.read_artifact_bytes("artifact:demo.b.a-4") == b"bbbbb"
     assert store.verify_all().intact
     assert store.inspect_store().incoming == 0
+
+
+def test_of_two_that_put_other_bytes_under_one_reference_at_once_one_is_refused(
+    store: ArtifactStore, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other_source = tmp_path / "other.bin"
+    other_source.write_bytes(b"other")
+    there, refused = threading.Event(), []
+    encode, flock = vault.encode_binding, fcntl.flock
+
+    def put_other() -> None:
+        try:
+            store.put_artifact(manifest(), other_source)
+        except ConflictError as error:
+            refused.append(error)
+        there.set()
+
+    def noted(descriptor: int, how: int) -> None:
+        if threading.current_thread() is other:
+            there.set()
+        flock(descriptor, how)
+
+    def encoded(binding: vault.Binding) -> bytes:
+        if threading.current_thread() is not other and not there.is_set():  # the first is about to write; the other one comes now
+            other.start()
+            assert there.wait(30)
+        return encode(binding)
+
+    other = threading.Thread(target=put_other)
+    monkeypatch.setattr(vault, "encode_binding", encoded)
+    monkeypatch.setattr(fcntl, "flock", noted)
+    store.put_artifact(manifest(), source)
+    other.join()
+    assert len(refused) == 1
+    assert store.read_artifact_bytes(REF) == source.read_bytes()
 
 
 def test_what_a_crash_left_unfinished_is_removed_a_day_later(

@@ -61,6 +61,45 @@ def test_series_are_kept_in_numbers_and_their_newest_value_with_them(catalog):
     assert select(catalog, "SELECT metric_count FROM runs") == [(7,)]
 
 
+def test_an_integer_beyond_every_double_is_a_point_and_no_finite_number(catalog):
+    log = small_log()
+    wide = entry(NS + 10**9, wide_metric=pb.WideMetric(scope_id=2, key_id=1, step=7, value="1" + "0" * 400))
+    log.add(1, wide)
+    followed(catalog, log)
+    found = select(catalog, "SELECT points, finite, last_value, greatest, mean FROM summaries WHERE key = 'loss'")
+    assert found == [(6, 4, float("inf"), 5.0, 3.25)]
+
+
+def test_each_rank_has_its_own_numbers(catalog):
+    log = FakeLog()
+    for rank, value in ((0, 1.0), (1, 2.0), (None, 3.0)):
+        session = 1 if rank is None else rank + 2
+        log.add(session, session_opened(rank=rank), run_opened(), key_defined(1, "loss"))
+        log.add(session, columns=[columns([value, value], series=(1, 1))])
+    followed(catalog, log)
+    found = select(catalog, "SELECT rank, points, mean FROM summaries ORDER BY rank")
+    assert found == [(-1, 2, 3.0), (0, 2, 1.0), (1, 2, 2.0)]
+
+
+def test_of_two_points_of_one_time_the_later_one_in_the_log_is_the_newest(catalog):
+    log = FakeLog()
+    log.add(1, session_opened(), run_opened(), key_defined(1, "loss"))
+    for number, value in enumerate([1.0, 2.0, 3.0]):
+        log.add(1, columns=[columns([value], series=(1, 1), step=[number + 1], time_ns=[NS])])
+        if number:
+            followed(catalog, log)
+    assert select(catalog, "SELECT first_value, last_value, last_step FROM summaries") == [(1.0, 3.0, 3)]
+
+
+def test_drops_are_told_as_totals_of_which_the_newest_counts(catalog):
+    log = FakeLog()
+    log.add(1, session_opened(), run_opened())
+    for metrics, entries in ((3, 0), (5, 1), (5, 1)):
+        log.add(1, entry(dropped=pb.Dropped(reason="spool_full", metrics_total=metrics, entries_total=entries)))
+    followed(catalog, log)
+    assert select(catalog, "SELECT reason, metrics, entries FROM dropped") == [("spool_full", 5, 1)]
+
+
 def test_position_and_effects_survive_together(catalog):
     log = small_log()
     followed(catalog, log)
@@ -73,7 +112,7 @@ def test_a_follow_that_fails_leaves_nothing_behind(catalog):
     log = small_log()
 
     def broken():
-        yield log.batches[0]
+        yield from log.batches
         raise OSError("no more")
 
     with pytest.raises(OSError):

@@ -81,6 +81,23 @@ def test_a_file_that_is_written_while_it_is_read_has_no_hash(tmp_path, monkeypat
     assert (result.problem, result.hash_value) == ("changed", "")
 
 
+def test_a_file_that_is_replaced_while_it_is_read_has_the_hash_of_the_one_that_lies_there_now(tmp_path, monkeypatch):
+    path, other = tmp_path / "f", tmp_path / "g"
+    path.write_bytes(b"old")
+    other.write_bytes(b"newer")
+    before = registered(path)
+    real = hashlib.sha256
+
+    def replacing(*args):
+        if other.exists():
+            other.replace(path)
+        return real(*args)
+
+    monkeypatch.setattr(hashing.hashlib, "sha256", replacing)
+    result = hash_artifact(path, before)
+    assert (result.problem, result.hash_value) == ("changed", sha(b"newer"))
+
+
 def test_a_missing_file_and_one_that_may_not_be_read_are_told_apart(tmp_path):
     assert hash_artifact(tmp_path / "gone", Fingerprint(0, 0, 0)).problem == "missing"
     fifo = tmp_path / "pipe"

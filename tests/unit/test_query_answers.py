@@ -1,3 +1,4 @@
+import json
 from contextlib import closing
 from pathlib import Path
 
@@ -53,7 +54,9 @@ class Store:
             reader = Pages(self.log, connection, RecordFilter.of(connection, q.RecordFilter(**wanted)),
                            Cursor.unpack(cursor))
             while reader.at.position < self.log.committed:
+                before = reader.at
                 page = reader.next(self.log.committed, limit=limit)
+                assert reader.at != before, "a page that leads nowhere"
                 found += page.records
                 if pages is not None:
                     pages.append(page)
@@ -292,6 +295,16 @@ def test_a_scan_gives_every_record_in_the_order_of_its_items(store):
 def test_a_scan_gives_only_what_is_asked_for(store, wanted, count):
     every_kind(store)
     assert len(store.scan(**wanted)) == count
+
+
+def test_every_loss_is_a_degraded_record_though_nothing_else_came_with_it(store):
+    every_kind(store)
+    hashed = pb.ArtifactHashed(ref="artifact:p.r.m", problem="missing", detail="gone", session_id=bytes([1]) * 16)
+    store.log.add(1, entry(dropped=pb.Dropped(reason="spool_full", metrics_total=3)))
+    store.log.add(9, session_opened(), entry(artifact_hashed=hashed))
+    store.log.add(1, session_ended(lost=True))
+    found = [json.loads(record.payload_json) for record in store.scan(record_type="degraded")]
+    assert [each["issue_key"] for each in found] == ["k", "records-dropped", "artifact-missing", "worker-lost"]
 
 
 def test_a_scan_in_pages_of_any_size_is_the_same_and_goes_on_behind_any_page(store):

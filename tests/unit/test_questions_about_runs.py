@@ -77,16 +77,21 @@ def test_a_change_from_zero_or_to_nan_has_no_ratio():
     assert math.isnan(y.delta) and y.change_ratio is None
 
 
+def test_the_ratio_of_a_change_has_the_sign_of_its_direction_below_zero_too():
+    found = compare_runs(facts("a", series("reward", -2.0)), facts("b", series("reward", -1.0)))
+    assert (only_delta(found).delta, only_delta(found).change_ratio) == (1.0, 0.5)
+
+
 def test_each_policy_takes_its_value_over_all_ranks():
     ranks = (
         series("loss", 3.0, rank=0, count=2, min=1.0, max=5.0, mean=3.0, last_at=T1),
-        series("loss", 9.0, rank=1, count=6, min=2.0, max=9.0, mean=7.0, last_at=T2),
+        series("loss", 2.5, rank=1, count=6, min=2.0, max=9.0, mean=7.0, last_at=T2),
     )
     values = {
         policy: only_delta(compare_runs(facts("a", *ranks), facts("b"), policy=policy)).left_value
         for policy in ("latest", "max", "min", "mean")
     }
-    assert values == {"latest": 9.0, "max": 9.0, "min": 1.0, "mean": 6.0}
+    assert values == {"latest": 2.5, "max": 9.0, "min": 1.0, "mean": 6.0}
     with pytest.raises(ValidationError, match="latest, max, min, mean"):
         compare_runs(facts("a"), facts("b"), policy="median")
 
