@@ -316,8 +316,8 @@ def test_of_two_that_put_other_bytes_under_one_reference_at_once_one_is_refused(
         flock(descriptor, how)
 
     def encoded(binding: vault.Binding) -> bytes:
-        if threading.current_thread() is not other and not there.is_set():  # the first is about to write; the other one comes now
-            other.start()
+        if threading.current_thread() is not other and not there.is_set():
+            other.start()  # the first is about to write
             assert there.wait(30)
         return encode(binding)
 

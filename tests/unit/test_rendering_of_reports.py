@@ -164,6 +164,15 @@ def test_html_shows_hostile_text_as_it_is() -> None:
     assert said.isprintable() or "\ud800" not in said
 
 
+@pytest.mark.parametrize("character", ["\u202e", "\u2066", "\x00", "\x1b", "\x9b"])
+def test_html_shows_that_there_was_a_character_by_which_text_reads_as_what_it_is_not(character: str) -> None:
+    said = f"gpj{character}exe"
+    document = ReportDocument(said, (ReportSection(said, said, tables=(Table((said,), ((said,),), said),)),))
+    page = to_html(document)
+    assert character not in page
+    assert page.count("gpj\ufffdexe") >= 5
+
+
 def test_html_has_badges_exact_numbers_and_the_gap_of_a_line() -> None:
     page = to_html(sample())
     assert '<span class="badge bad">failed</span>' in page
