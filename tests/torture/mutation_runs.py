@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mutation import ROOT, Mutant, Tree, Verdict
 
-SAMPLE = 6  # of the short form
+SAMPLE = 4  # of the short form
 
 
 def sample(mutants: Sequence[Mutant], chance: random.Random) -> list[Mutant]:
