@@ -26,7 +26,7 @@ from rig import Trial  # noqa: E402
 
 PARTS = {
     "kills": "random kill -9 of trainer, sender and daemon",
-    "daemon_sites": "the daemon killed at every write, sync, rename and unlink",
+    "daemon_sites": "the daemon killed at every call that changes the disk, and again while it recovers",
     "forks": "forks beside capturing threads",
     "disk_full": "the disk full, and room again",
     "many_daemons": "many daemons started at once",

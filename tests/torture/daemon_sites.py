@@ -1,128 +1,139 @@
-"""The daemon killed at every write, sync, rename, truncate and unlink of a scripted session, its recovery included.
+"""The daemon killed at every call that changes the disk during a scripted session, and again while it recovers.
 
-strace delivers the signal when the Nth such call is made, before it is carried out. Each site: a daemon under strace
-takes a scripted session until it dies; a plain one comes up and the rest is sent. Everything acknowledged must be
-there once, and everything at last.
+A library loaded into it kills it just before the call is carried out, or with half of a write carried out. A plain
+daemon comes up after it and takes the rest; then everything acknowledged must be there once, and everything at last.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import subprocess
-import sys
+import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
-from daemon_script import SESSION, STEPS, CutOffError, play
-from rig import ROOT, Trial, folder, processes
-from stored import read_log
+from breaking import OPEN, WRITES, library, sites_of
+from daemon_rounds import Fault, Round, play_round
+from rig import Trial
 
-from contexta_client.launch import is_serving, read_endpoint
+JOBS = 2
+SHORT_SITES, SHORT_SECOND = 6, 2
+LIMIT_S = 3 * 3600.0
+COLUMNS = "/records/columns/"
+# After these the recovery is taken apart: a sync that was due, a torn append, and a torn step of each follower.
+FIRST = (
+    ("fdatasync", "/records/log/", "kill"),
+    ("writev", "/records/log/", "torn"),
+    ("pwrite", "/catalog.sqlite3-wal", "torn"),
+    ("rename", "/metadata/mirror.json", "kill"),
+    ("rename", "/artifacts/objects/", "kill"),
+)
 
-CALLS = ("write", "writev", "pwrite64", "fdatasync", "fsync", "rename", "unlink", "ftruncate", "truncate")
-CONFIG = {"records": {"segment_bytes": 4096}, "daemon": {"autostart": False}}
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A round that is to be played. asks: with questions, which make the columns write and merge."""
+
+    faults: tuple[Fault, ...]
+    asks: bool = False
+
+    def __str__(self) -> str:
+        return ", then ".join(f"{how} at {site}" for site, how in self.faults)
 
 
 def run(trial: Trial) -> None:
-    if shutil.which("strace") is None:
-        trial.skipped = "strace is not installed"
+    if library() is None:
+        trial.skipped = "there is no C compiler for the library that breaks calls"
         return
-    found = _count(trial)
-    trial.say("calls of one session: " + ", ".join(f"{name} {number}" for name, number in found.items()))
-    sites = [(call, number) for call, total in found.items() for number in range(1, total + 1)]
-    if trial.short:
-        sites = sorted(trial.chance.sample(sites, min(14, len(sites))))
-    slowest = 0.0
-    died = 0
-    for place, (call, number) in enumerate(sites):
-        reopened_s, dead = _site(trial, call, number)
-        slowest, died = max(slowest, reopened_s), died + dead
-        if place % 50 == 49:
-            trial.say(f"{place + 1} of {len(sites)} sites")
+    with _files() as files:
+        jobs = first_jobs(trial, files)
+        second = second_jobs(trial, files, jobs)
+        if trial.short:
+            jobs = trial.chance.sample([job for job in jobs if not job.asks], SHORT_SITES)
+            second = trial.chance.sample(second, SHORT_SECOND)
+        trial.chance.shuffle(jobs)
+        trial.chance.shuffle(second)
+        _play_all(trial, files, "of the session", jobs, LIMIT_S)
+        _play_all(trial, files, "of the recovery", second, LIMIT_S / 3)
+
+
+@contextmanager
+def _files() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="contexta-torture-files-") as files:
+        yield Path(files)
+
+
+def first_jobs(trial: Trial, files: Path) -> list[Job]:
+    """Every site of a session, and those of the columns in one with questions."""
+    jobs = []
+    for asks in (False,) if trial.short else (False, True):
+        watched = play_round(files, [None], asks=asks)
+        for problem in watched.wrong:
+            trial.check(False, f"undisturbed: {problem}")
+        for site in sites_of(watched.calls):
+            if site.call != OPEN and (not asks or COLUMNS in site.glob):
+                hows = ("kill", "torn") if site.call in WRITES else ("kill",)
+                jobs += [Job(((site, how),), asks) for how in hows]
+    calls = Counter(job.faults[0][0].call for job in jobs if job.faults[0][1] == "kill")
+    trial.say("sites of a session: " + ", ".join(f"{name} {number}" for name, number in calls.most_common()))
+    return jobs
+
+
+def second_jobs(trial: Trial, files: Path, jobs: Sequence[Job]) -> list[Job]:
+    """Every site of the recovery after some kills: of coming up, catching up, and ending without more to do."""
+    found = []
+    chosen = [_middle(jobs, *first) for first in FIRST]
+    for fault in trial.chance.sample(chosen, 1) if trial.short else chosen:
+        watched = play_round(files, [fault, None])
+        for problem in watched.wrong:
+            trial.check(False, f"{Job((fault,))}: {problem}")
+        for site in sites_of(watched.calls):
+            if site.call != OPEN:
+                hows = ("kill", "torn") if site.call in WRITES else ("kill",)
+                found += [Job((fault, (site, how))) for how in hows]
+    return found
+
+
+def _middle(jobs: Sequence[Job], call: str, path: str, how: str) -> Fault:
+    sites = [job.faults[0][0] for job in jobs if job.faults[0][1] == how and not job.asks]
+    sites = [site for site in sites if site.call == call and path in site.glob]
+    return sites[len(sites) // 2], how
+
+
+def _play_all(trial: Trial, files: Path, what: str, jobs: Sequence[Job], limit_s: float) -> None:
+    until = time.monotonic() + limit_s
+    rounds: list[tuple[Job, Round]] = []
+
+    def play(job: Job) -> None:
+        if time.monotonic() < until:
+            made = play_round(files, job.faults, asks=job.asks)
+            rounds.append((job, made))
+            for problem in made.wrong:
+                trial.check(False, f"{job}: {problem}")
+            if len(rounds) % 50 == 0:
+                trial.say(f"{len(rounds)} of {len(jobs)} sites {what}")
+
+    with ThreadPoolExecutor(JOBS) as threads:
+        list(threads.map(play, jobs))
+    _sum_up(trial, what, rounds, len(jobs))
+
+
+def _sum_up(trial: Trial, what: str, rounds: Sequence[tuple[Job, Round]], jobs: int) -> None:
+    killed = [job for job, made in rounds if all(made.broken)]
+    kinds = Counter(f"{job.faults[-1][0].call}{' torn' * (job.faults[-1][1] == 'torn')}" for job in killed)
     trial.figure(
-        f"killed at {died} of {len(sites)} sites (of {sum(found.values())}); slowest to serve again {slowest:.2f} s"
+        f"killed at {len(killed)} of {jobs} sites {what} ({len(rounds) - len(killed)} were not met in their round): "
+        + ", ".join(f"{kind} {number}" for kind, number in kinds.most_common())
     )
-
-
-def _count(trial: Trial) -> dict[str, int]:
-    """Return how many of each call its busiest thread makes during the whole script: strace counts in each thread."""
-    with folder(trial) as place:
-        path = place / "calls"
-        traced = f"trace={','.join(CALLS)}"
-        daemon = _daemon(place / "ws", ["strace", "-f", "-o", str(path), "-e", traced, "-e", "signal=none"])
-        _, problem = _play(place / "ws", daemon)
-        trial.check(not problem, f"undisturbed, the script fails: {problem}")
-        processes.end_all(place / "ws")
-        daemon.wait(30)
-        found = {}
-        lines = [line.split(None, 1) for line in path.read_text(errors="replace").splitlines()]
-        for call in CALLS:
-            made = Counter(thread for thread, what in lines if what.startswith(f"{call}("))
-            found[call] = max(made.values(), default=0)
-        return found
-
-
-def _site(trial: Trial, call: str, number: int) -> tuple[float, bool]:
-    """Kill at the Nth call; return the seconds until a plain daemon served, and whether the kill happened."""
-    with folder(trial) as place:
-        workspace = place / "ws"
-        inject = f"inject={call}:signal=SIGKILL:when={number}"
-        daemon = _daemon(workspace, ["strace", "-f", "-o", os.devnull, "-e", f"trace={call}", "-e", inject])
-        acknowledged, _ = _play(workspace, daemon)
-        if daemon.poll() is None and processes.pids_of("daemon", workspace):
-            processes.end_all(workspace)  # so that the sites of its ending are met as well
-        daemon.wait(30)
-        dead = daemon.returncode != 0
-        began = time.monotonic()
-        plain = _daemon(workspace, [])
-        reopened_s = time.monotonic() - began
-        rest, problem = _play(workspace, plain)
-        trial.check(not problem, f"{call} {number}: a plain daemon does not take the rest: {problem}")
-        processes.end_all(workspace)
-        plain.wait(30)
-        _check(trial, workspace, acknowledged, rest, f"{call} {number}")
-        return reopened_s, dead
-
-
-def _daemon(workspace: Path, before: list[str]) -> subprocess.Popen[bytes]:
-    """Start a daemon in the foreground; return when it serves or is dead."""
-    command = [*before, sys.executable, "-P", "-m", "contexta_daemon", "--workspace", str(workspace), "--foreground"]
-    quiet = subprocess.DEVNULL
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    daemon = subprocess.Popen([*command, "--config", json.dumps(CONFIG)], env=environment, stdout=quiet, stderr=quiet)
-
-    def serving() -> bool:
-        endpoint = read_endpoint(workspace)
-        lives = endpoint is not None and endpoint.pid in processes.pids_of("daemon", workspace)
-        return daemon.poll() is not None or (lives and endpoint is not None and is_serving(endpoint))
-
-    processes.until(serving, 60, "the daemon serves or is dead")
-    return daemon
-
-
-def _play(workspace: Path, daemon: subprocess.Popen[bytes]) -> tuple[list[int], str]:
-    """Send the script from where the daemon stands; return what it acknowledged, and what went wrong."""
-    if daemon.poll() is not None:
-        return [], "the daemon is dead"
-    try:
-        return play(workspace), ""
-    except CutOffError as error:
-        return error.acknowledged, str(error)
-
-
-def _check(trial: Trial, workspace: Path, acknowledged: list[int], rest: list[int], site: str) -> None:
-    sessions, log = read_log(workspace)
-    trial.check(log.damaged_frames == 0, f"{site}: {log.damaged_frames} damaged frames")
-    session = sessions.get(SESSION)
-    trial.check(session is not None, f"{site}: the session is not in the log")
-    if session is None:
-        return
-    steps, values = session.points("loss")
-    trial.check(list(steps) == list(range(STEPS)), f"{site}: {len(steps)} steps")
-    trial.check(list(values) == [step / 7 for step in range(STEPS)], f"{site}: values changed")
-    trial.check(session.gaps == 0, f"{site}: {session.gaps} gaps or repeats")
-    kept, known = max(acknowledged, default=0), rest[0] if rest else 0
-    trial.check(kept <= known, f"{site}: {kept} items were acknowledged, the next daemon knows {known}")
+    opened = [made.opened_s for _, made in rounds if made.opened_s]
+    if opened:
+        late = sum(each > 1.0 for each in opened)
+        cpu_s = max(made.opened_cpu_s for _, made in rounds)
+        trial.figure(
+            f"served again within {median(opened):.2f} s (median), {max(opened):.2f} s (slowest, {cpu_s:.2f} s of "
+            f"processor time at most); {late} of {len(opened)} took more than 1 s"
+        )
