@@ -54,6 +54,9 @@ class Hasher:
             await anyio.to_thread.run_sync(remove_incoming, self._store, limiter=self._limiter)
         while True:
             try:
+                # Also at the beginning, and after an append of which nothing is known: what the log says already,
+                # and the catalog does not know yet, would be said twice.
+                await self._catalog_caught_up()
                 moved = self._watch_catalog()
                 pending = await anyio.to_thread.run_sync(self._catalog.pending_artifacts, limiter=self._limiter)
                 self.open = len(pending)
@@ -61,7 +64,6 @@ class Hasher:
                     await moved()
                     continue
                 await self._append(await self._hash(pending[:AT_ONCE]))
-                await self._catalog_caught_up()
             except (ContextaError, OSError, sqlite3.Error) as error:
                 _log.error("hashing pauses: %s", error)
                 await anyio.sleep(RETRY_S)

@@ -22,7 +22,6 @@ from rig import Trial
 
 JOBS = 2
 SHORT_SITES, SHORT_SECOND = 6, 2
-LIMIT_S = 3 * 3600.0
 COLUMNS = "/records/columns/"
 # After these the recovery is taken apart: a sync that was due, a torn append, and a torn step of each follower.
 FIRST = (
@@ -57,8 +56,8 @@ def run(trial: Trial) -> None:
             second = trial.chance.sample(second, SHORT_SECOND)
         trial.chance.shuffle(jobs)
         trial.chance.shuffle(second)
-        _play_all(trial, files, "of the session", jobs, LIMIT_S)
-        _play_all(trial, files, "of the recovery", second, LIMIT_S / 3)
+        _play_all(trial, files, "of the session", jobs, trial.limit_s * 2 / 3)
+        _play_all(trial, files, "of the recovery", second, trial.limit_s / 3)
 
 
 @contextmanager

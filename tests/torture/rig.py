@@ -31,6 +31,7 @@ class Trial:
     figures: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     skipped: str = ""
+    limit_s: float = 7200.0  # of a part that goes from site to site; it says how far it came
 
     def __post_init__(self) -> None:
         self.chance = random.Random(f"{self.seed}/{self.part}")

@@ -2,7 +2,7 @@ import hashlib
 import os
 
 import anyio
-from logged import FakeLog, entry, run_opened, session_opened
+from logged import FakeLog, entry, run_opened, session_id_of, session_opened
 
 from contexta.v1 import capture_pb2 as pb
 from contexta_daemon.artifacts import Hasher
@@ -32,12 +32,12 @@ class Workshop:
         while len(self.appended) < count:
             await self.moved.wait()
 
-    def hasher(self, append=None, store=None):
+    def hasher(self, append=None, store=None, caught_up=None):
         async def nothing():
             pass
 
         return Hasher(self.catalog, append=append or self.append, watch_catalog=lambda: self.moved.wait,
-                      catalog_caught_up=nothing, store=store)
+                      catalog_caught_up=caught_up or nothing, store=store)
 
 
 def registered(path, name):
@@ -98,6 +98,25 @@ def test_a_hash_that_was_not_said_before_the_end_is_computed_by_the_next_daemon(
             await shop.until_said(1)
             tasks.cancel_scope.cancel()
         assert [each.ref for each in shop.appended] == ["artifact:p.r.m"]
+
+    play(tmp_path, body)
+
+
+def test_a_hash_that_the_log_has_and_the_catalog_not_yet_is_not_said_again(tmp_path):
+    async def body(shop):
+        for name in ("m", "n"):
+            (tmp_path / name).write_bytes(b"x")
+            shop.add(1, registered(tmp_path / name, name))
+        shop.log.add(9, entry(artifact_hashed=pb.ArtifactHashed(ref="artifact:p.r.m", session_id=session_id_of(1))))
+
+        async def catch_up():  # the daemon was killed before its catalog did
+            shop.catalog.follow(list(shop.log.read(shop.catalog.position)), shop.log.committed)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(shop.hasher(caught_up=catch_up).run)
+            await shop.until_said(1)
+            tasks.cancel_scope.cancel()
+        assert [each.ref for each in shop.appended] == ["artifact:p.r.n"]
 
     play(tmp_path, body)
 
