@@ -67,6 +67,7 @@ class Runner:
         self._followers = {follower.name: follower for follower in followers}
         self._applied = {follower.name: follower.position for follower in followers}
         self._problems: dict[str, str] = {}
+        self._called: set[str] = set()  # to follow though there may be nothing new
         self._moved = anyio.Event()
         self._progress = anyio.Event()
         self._limiter = anyio.CapacityLimiter(max(threads, len(followers)))
@@ -91,6 +92,11 @@ class Runner:
         """Tell that `log.committed` is further than before. Called on the event loop."""
         moved, self._moved = self._moved, anyio.Event()
         moved.set()
+
+    def call(self, name: str) -> None:
+        """Have a follower follow though there may be nothing new: one that failed by itself begins anew by it."""
+        self._called.add(name)
+        self.committed_moved()
 
     async def wait_applied(self, name: str, position: Position, timeout_s: float) -> bool:
         """Wait until a follower has applied everything before `position`; False when the time is over."""
@@ -154,7 +160,9 @@ class Runner:
     async def _step(self, follower: Follower) -> bool:
         """Carry the next few megabytes; True when the follower has everything that was committed."""
         start, committed = self._applied[follower.name], self._log.committed
-        if start >= committed:
+        called = follower.name in self._called
+        self._called.discard(follower.name)
+        if start >= committed and not called:
             return True
 
         def read_and_follow() -> Position:

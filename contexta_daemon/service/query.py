@@ -73,9 +73,7 @@ class QueryService(query_pb2_grpc.QueryServicer):
         left_s = context.time_remaining()
         place = await self._place()
         if self._columns is not None:
-            end = Position(place.segment, place.offset)
-            await self._runner.wait_applied("columns", end, COLUMNS_TIMEOUT_S)
-            await anyio.to_thread.run_sync(self._flush_columns)
+            await self._write_columns(Position(place.segment, place.offset))
         pages = await self._thinkers.sql(
             request.text,
             place,
@@ -84,6 +82,14 @@ class QueryService(query_pb2_grpc.QueryServicer):
         )
         for page in pages:
             yield query_pb2.SqlPage.FromString(page)
+
+    async def _write_columns(self, end: Position) -> None:
+        await self._runner.wait_applied("columns", end, COLUMNS_TIMEOUT_S)
+        try:
+            await anyio.to_thread.run_sync(self._flush_columns)
+        except Exception:
+            self._runner.call("columns")  # else nothing is collected again before the log grows
+            raise
 
     async def _place(self) -> Place:
         end = await self._caught_up()

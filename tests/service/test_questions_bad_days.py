@@ -12,7 +12,7 @@ from served import Served
 from waiting import wait_until
 
 from contexta.errors import ContextaError, DeadlineError, ValidationError
-from contexta.v1 import query_pb2
+from contexta.v1 import query_pb2, status_pb2
 from contexta_client.query.sql import run_sql
 
 ENDLESS = "SELECT count(*) FROM range(100000000) a, range(100000) b WHERE a.range + b.range = 7"
@@ -128,3 +128,30 @@ def test_wrong_words_in_a_question_are_named(ctx) -> None:
     ):
         with pytest.raises(ValidationError, match=said):
             ask()
+
+
+def test_a_process_that_collects_columns_may_be_killed_and_questions_are_answered_again(served: Served, ctx) -> None:
+    count = "SELECT count(*) FROM metrics"
+    (daemon,) = served.pids("daemon")
+
+    def collected() -> bool:
+        request = status_pb2.GetStatusRequest()
+        followers = ctx._connect().call("status", "GetStatus", request, deadline_s=10).followers
+        return not any(each.lag_bytes for each in followers)
+
+    def collectors() -> list[int]:
+        listed = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(daemon)], capture_output=True, text=True)
+        return [int(line.split()[0]) for line in listed.stdout.splitlines() if "contexta_daemon.columns" in line]
+
+    def answer() -> tuple:
+        with contextlib.suppress(ContextaError):
+            return ctx.sql(count).rows
+        return ()
+
+    wait_until(collected, 20)
+    with ctx.run("s") as run:
+        run.metric("loss", 1.0)
+    wait_until(collected, 20)
+    for pid in collectors():
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: answer() == ((3_001,),), 20)  # though nothing more is captured

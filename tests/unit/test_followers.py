@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,11 +24,13 @@ class Collector:
         self.error: Exception | None = None
         self.calls = 0
         self.damaged = False
+        self.made_again = threading.Event()
 
     def follow(self, batches: Sequence[LoggedBatch], end: Position) -> None:
         self.calls += 1
         if self.damaged:
             self.damaged, self.position, self.sequences = False, BEGINNING, []
+            self.made_again.set()
             raise ValueError("damaged: made again")
         if self.error is not None:
             raise self.error
@@ -177,3 +180,20 @@ def test_a_patient_one_goes_on_when_the_log_grows_slowly_again_or_after_a_bounde
             await anyio.lowlevel.checkpoint()
 
     following(log, [later], busy, patient=["patient"])
+
+
+def test_a_follower_that_failed_by_itself_begins_anew_when_called_though_there_is_nothing_new(log: Log) -> None:
+    notebook, one = Notebook(), Collector("one")
+    notebook.append(log, [session(1)])
+
+    async def play(runner: Runner) -> None:
+        assert await runner.wait_applied("one", log.committed, 5)
+        one.damaged = True
+        runner.call("one")
+        assert await anyio.to_thread.run_sync(one.made_again.wait, 5)
+        notebook.append(log, [session(1)])
+        runner.committed_moved()
+        assert await runner.wait_applied("one", log.committed, 5)
+
+    following(log, [one], play)
+    assert one.sequences == [0, 3]
