@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -87,3 +89,19 @@ def test_a_token_is_kept_and_a_damaged_one_replaced(tenancy: Tenancy) -> None:
     assert tenancy.token_file.stat().st_mode & 0o777 == 0o600
     tenancy.token_file.write_bytes(b"\xff\n")
     assert tenancy.token() != token
+
+
+def test_what_a_killed_daemon_left_half_written_is_gone_after_the_next(tmp_path: Path) -> None:
+    killed_at_rename = """
+import os, sys
+from pathlib import Path
+from contexta_daemon.tenancy import Tenancy
+Path.rename = lambda *_: os._exit(9)
+Tenancy(Path(sys.argv[1])).token()
+"""
+    assert subprocess.run([sys.executable, "-c", killed_at_rename, str(tmp_path)], check=False).returncode == 9
+    after = Tenancy(tmp_path)
+    assert list(after.folder.glob(".*")) != []
+    after.token()
+    assert list(after.folder.glob(".*")) == []
+    after.withdraw()
