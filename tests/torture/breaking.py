@@ -48,6 +48,9 @@ class Call:
     path: str
 
 
+Fault = tuple[Site, str]  # where, and what happens there
+
+
 def sites_of(calls: Iterable[Call]) -> list[Site]:
     """Return every site that some calls met."""
     met = Counter((each.call, each.glob) for each in calls)

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import daemon_session as said
 import invariant
-from breaking import Breaking, Call, Site
+from breaking import Breaking, Call, Fault
 from rig import ROOT, processes
 
 from contexta_client.launch import is_serving, read_endpoint
@@ -106,9 +106,6 @@ class Round:
     opened_cpu_s: float = 0.0
     wrong: list[str] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
-
-
-Fault = tuple[Site, str]  # where, and what happens there
 
 
 def play_round(files: Path, faults: Sequence[Fault | None], *, asks: bool = False, must_live: bool = False) -> Round:

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from breaking import OPEN, WRITES, library, sites_of
-from daemon_rounds import Fault, Round, play_round
+from breaking import OPEN, WRITES, Fault, library, sites_of
+from daemon_rounds import Round, play_round
 from rig import Trial
 
 JOBS = 2

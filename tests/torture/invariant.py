@@ -30,13 +30,19 @@ Values = Callable[[Any], Any]  # of an array of steps
 class Told:
     """What the calls of one run said. `series` by key: how many returned, and the values that steps 0, 1, 2 … have.
 
-    `in_flight`: so many calls may have been cut off, of which each may be kept or not.
+    `in_flight`: so many calls may have been cut off, of which each may be kept or not. `refused`: records of which the
+    calls themselves said that they are not kept.
     """
 
     run: str
     series: Mapping[str, tuple[int, Values]]
     events: int = 0
     in_flight: int = 0
+    refused: int = 0
+
+    @property
+    def returned(self) -> int:
+        return sum(count for count, _ in self.series.values()) + self.events
 
 
 @dataclass(slots=True)
@@ -84,35 +90,39 @@ def _log_is_whole(held: Held) -> Iterator[str]:
 def _kept(held: Held, told: Told) -> Iterator[str]:
     """Durable ⊆ readable, each once, bit-exact, and counted losses equal to real ones."""
     sessions = by_run(held.sessions).get(told.run, [])
+    if not sessions and told.returned == told.refused:
+        return  # killed before its first call came back, or never able to keep anything, and said so
     if len(sessions) != 1:
-        yield f"{len(sessions)} sessions in the log"
+        yield f"{len(sessions)} sessions in the log, {told.returned} records returned"
         return
     (session,) = sessions
     lost = 0
     for key, (returned, values) in told.series.items():
         steps, kept = session.points(key)
-        if len(np.unique(steps)) != len(steps):
-            yield f"{key}: {len(steps) - len(np.unique(steps))} steps are there twice"
-        if len(steps) and not 0 <= steps.min() <= steps.max() < returned + told.in_flight:
-            yield f"{key}: steps {steps.min()} to {steps.max()}, {returned} returned"
+        yield from _numbered(key, steps, returned + told.in_flight)
         if kept.tobytes() != values(steps).tobytes():
             yield f"{key}: values changed"
         lost += returned - int((steps < returned).sum())
-    dropped = session.dropped().values()
-    counted = sum(metrics for metrics, _ in dropped)
+    events = np.array([int(e.event.message) for e in session.of("event") if e.event.message.isdigit()], np.int64)
+    yield from _numbered("events", events, told.events + told.in_flight)
+    lost += told.events - int((events < told.events).sum())
+    yield from _lost_is_counted(session, told, lost)
+
+
+def _numbered(what: str, steps: Any, bound: int) -> Iterator[str]:
+    if len(np.unique(steps)) != len(steps):
+        yield f"{what}: {len(steps) - len(np.unique(steps))} of {len(steps)} are there twice"
+    if len(steps) and not 0 <= steps.min() <= steps.max() < bound:
+        yield f"{what}: {steps.min()} to {steps.max()} are there, of {bound}"
+
+
+def _lost_is_counted(session: Session, told: Told, lost: int) -> Iterator[str]:
+    """What is lost was refused by its call, and stands in the log as dropped."""
+    counted = sum(metrics + entries for metrics, entries in session.dropped().values())
     if not lost <= counted <= lost + told.in_flight:
-        yield f"{lost} metrics are lost, {counted} are counted: {session.dropped()}"
-    yield from _events_kept(session, told)
-
-
-def _events_kept(session: Session, told: Told) -> Iterator[str]:
-    numbers = [int(entry.event.message) for entry in session.of("event") if entry.event.message.isdigit()]
-    if len(set(numbers)) != len(numbers) or (numbers and max(numbers) >= told.events + told.in_flight):
-        yield f"events {Counter(numbers)}, {told.events} returned"
-    lost = told.events - sum(number < told.events for number in numbers)
-    counted = sum(entries for _, entries in session.dropped().values())
-    if lost > counted or (not counted and lost):
-        yield f"{lost} events are lost, {counted} entries are counted"
+        yield f"{lost} records are lost, the log counts {counted}: {session.dropped()}"
+    if lost != told.refused:
+        yield f"{lost} records are lost, of {told.refused} the calls said so"
 
 
 def _in_catalog(workspace: Path, held: Held) -> Iterator[str]:
