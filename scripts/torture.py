@@ -27,6 +27,8 @@ from rig import Trial  # noqa: E402
 PARTS = {
     "kills": "random kill -9 of trainer, sender and daemon",
     "daemon_sites": "the daemon killed at every call that changes the disk, and again while it recovers",
+    "sender_sites": "sender and trainer killed at every call that changes files",
+    "failing_calls": "the Nth call failing with each error, in daemon, sender and trainer",
     "forks": "forks beside capturing threads",
     "disk_full": "the disk full, and room again",
     "many_daemons": "many daemons started at once",

@@ -6,13 +6,14 @@ over all threads and child processes together, so that a site is met whoever com
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
 import subprocess
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -126,12 +127,15 @@ class Breaking:
         return sites_of(self.calls())
 
     def retried(self) -> list[str]:
-        """Return the files that were written or synced again after a sync on them had failed."""
-        failed: Mapping[int, str] = {}
+        """Return the files that were written or synced again after a sync on them had failed. An interrupted one has
+        not failed."""
+        failed: set[int] = set()
         found = []
         for each in self.calls():
-            if each.call in SYNCS and each.mark.isdigit():
-                failed = {**failed, each.inode: each.path}
+            if each.call in SYNCS and each.mark.isdigit() and int(each.mark) != errno.EINTR:
+                failed.add(each.inode)
+            elif each.call in ("unlink", "rename"):
+                failed.discard(each.inode)  # of the file that is gone; another may get its number
             elif each.inode in failed and each.mark == "-" and each.call in (*SYNCS, *WRITES):
                 found.append(f"{each.call} of {each.path} after its sync failed")
-        return found
+        return sorted(set(found))

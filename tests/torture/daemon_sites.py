@@ -10,7 +10,6 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +17,8 @@ from statistics import median
 
 from breaking import OPEN, WRITES, Fault, library, sites_of
 from daemon_rounds import Round, play_round
-from rig import Trial
+from rig import Trial, in_parallel
 
-JOBS = 2
 SHORT_SITES, SHORT_SECOND = 6, 2
 COLUMNS = "/records/columns/"
 # After these the recovery is taken apart: a sync that was due, a torn append, and a torn step of each follower.
@@ -48,7 +46,7 @@ def run(trial: Trial) -> None:
     if library() is None:
         trial.skipped = "there is no C compiler for the library that breaks calls"
         return
-    with _files() as files:
+    with artifacts() as files:
         jobs = first_jobs(trial, files)
         second = second_jobs(trial, files, jobs)
         if trial.short:
@@ -61,7 +59,8 @@ def run(trial: Trial) -> None:
 
 
 @contextmanager
-def _files() -> Iterator[Path]:
+def artifacts() -> Iterator[Path]:
+    """The folder of the files that are registered, the same for all rounds."""
     with tempfile.TemporaryDirectory(prefix="contexta-torture-files-") as files:
         yield Path(files)
 
@@ -116,8 +115,7 @@ def _play_all(trial: Trial, files: Path, what: str, jobs: Sequence[Job], limit_s
             if len(rounds) % 50 == 0:
                 trial.say(f"{len(rounds)} of {len(jobs)} sites {what}")
 
-    with ThreadPoolExecutor(JOBS) as threads:
-        list(threads.map(play, jobs))
+    in_parallel(play, jobs)
     _sum_up(trial, what, rounds, len(jobs))
 
 

@@ -136,7 +136,7 @@ def _in_catalog(workspace: Path, held: Held) -> Iterator[str]:
         counts = Counter(dict(ask("SELECT key, sum(points) FROM summaries GROUP BY key").fetchall()))
         if counts != held.keys():
             yield f"the catalog counts {dict(counts)}, the log has {dict(held.keys())}"
-        if (runs := ask("SELECT sum(metric_count) FROM runs").fetchone()[0]) != held.keys().total():
+        if (runs := ask("SELECT total(metric_count) FROM runs").fetchone()[0]) != held.keys().total():
             yield f"the runs have {runs} metrics in the catalog, {held.keys().total()} in the log"
 
 

@@ -11,14 +11,18 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 import workspace_processes as processes  # noqa: E402
+
+Job = TypeVar("Job")
 
 
 @dataclass
@@ -93,6 +97,17 @@ def folder(trial: Trial) -> Iterator[Path]:
         else:
             processes.remove_workspace(path / "ws")
             shutil.rmtree(path, ignore_errors=True)
+
+
+def in_parallel(play: Callable[[Job], object], jobs: Iterable[Job], *, at_once: int = 2) -> None:
+    """Play every job, some at once. When one fails, or we are told to end, those that were not begun are left."""
+    with ThreadPoolExecutor(at_once) as threads:
+        try:
+            for done in [threads.submit(play, job) for job in jobs]:
+                done.result()
+        except BaseException:
+            threads.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def python(program: str, *arguments: object, stdout: int | None = None) -> subprocess.Popen[bytes]:

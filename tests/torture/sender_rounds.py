@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -153,7 +154,7 @@ class _OneRound:
             trainer = subprocess.Popen(
                 [sys.executable, "-c", PROGRAM, str(self._group.workspace), str(self._place / "done"),
                  self._made.name, str(SPOOL_BYTES), TRAINER],
-                env=self._environment(TRAINER), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said,
+                env=self._environment(TRAINER), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, bufsize=0,
             )  # fmt: skip
         sender: subprocess.Popen[bytes] | None = None
         try:
@@ -180,7 +181,6 @@ class _OneRound:
         assert trainer.stdin is not None
         try:
             trainer.stdin.write(b"\n")
-            trainer.stdin.flush()
         except BrokenPipeError:  # killed
             pass
 
@@ -202,7 +202,7 @@ class _OneRound:
         sender.terminate()
         status = sender.wait(DELIVERED_S)
         killed = self._group.role == SENDER and not self._group.must_live
-        if status and not (killed and status == -9):
+        if status not in (0, -signal.SIGTERM) and not (killed and status == -signal.SIGKILL):  # SIGTERM: just begun
             self._made.wrong.append(f"the sender ends with {status}: {self._why_sender()}")
         return sender
 
