@@ -31,6 +31,7 @@ PARTS = {
     "failing_calls": "the Nth call failing with each error, in daemon, sender and trainer",
     "forks": "forks beside capturing threads",
     "disk_full": "the disk full, and room again",
+    "power_loss": "the power of an ext4 cut at random moments",
     "many_daemons": "many daemons started at once",
     "bit_rot": "every byte of a segment cut and flipped",
     "stopped": "calls beside a stopped daemon and sender",
