@@ -32,6 +32,7 @@ PARTS = {
     "forks": "forks beside capturing threads",
     "disk_full": "the disk full, and room again",
     "power_loss": "the power of an ext4 cut at random moments",
+    "unsynced": "what a file system may forget at a power loss: legal states, generated",
     "many_daemons": "many daemons started at once",
     "bit_rot": "every byte of a segment cut and flipped",
     "stopped": "calls beside a stopped daemon and sender",

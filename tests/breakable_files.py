@@ -64,6 +64,11 @@ class BreakableFiles(RealFiles):
             raise
         self._synced_bytes[path] = os.fstat(fd).st_size
 
+    def settle(self, path: Path) -> None:
+        self._call("settle", path)  # which may be tried again
+        RealFiles().settle(path)
+        self._synced_bytes[path] = path.stat().st_size
+
     def pread(self, fd: int, count: int, offset: int) -> bytes:
         self._call("pread", self._paths[fd])
         return super().pread(fd, count, offset)

@@ -14,6 +14,7 @@ from .segment import HEADER_BYTES, LEAN_VERSION, SegmentHeader, SegmentReader
 
 SUFFIX = ".seg"
 DAMAGED = "damaged"
+_MADE_WITH_IT = 3  # records, the workspace, and where that lies: whoever made them may not have synced their names
 _KEPT_ASIDE = 64  # files in damaged/; a daemon killed often must not fill the disk with torn tails
 
 
@@ -38,9 +39,27 @@ class LogDirectory:
         self.files = files
         self._headers: dict[int, SegmentHeader | None] = {}
         self._lean = LeanSegments(fetch)
+        self._names_settled = False
 
     def segment_path(self, number: int) -> Path:
         return self.path / segment_name(number)
+
+    def settle_names(self) -> None:
+        """Make the names durable by which the log is found, once. Raises OSError."""
+        if self._names_settled:
+            return
+        for folder in (self.path, *self.path.absolute().parents[:_MADE_WITH_IT]):
+            with contextlib.suppress(PermissionError):  # of somebody else, whose folder is older than ours
+                self.files.sync_dir(folder)
+        self._names_settled = True
+
+    def settle(self, number: int) -> None:
+        """Make durable what an earlier process left in a segment. Raises LogIOError."""
+        try:
+            self.files.settle(self.segment_path(number))
+        except OSError as error:
+            message = f"cannot make durable what is there: {error}"
+            raise LogIOError(message, errno=error.errno or 0, segment=number) from error
 
     def numbers(self) -> list[int]:
         """The numbers of all segment files, ascending. A folder that is not there has none."""

@@ -1,7 +1,8 @@
 """The one seam to the file system: everything the log does to a disk goes through a `Files`.
 
-There are two: `RealFiles`, and `tests/breakable_files.py`, which fails the Nth call, writes short, or stops the world
-there. Methods raise OSError and nothing else.
+Besides `RealFiles` there are `tests/breakable_files.py`, which fails the Nth call, writes short, or stops the world
+there, and `tests/forgetful_files.py`, which loses at a power loss whatever may be lost. Methods raise OSError and
+nothing else.
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ class Files(Protocol):
 
     def sync(self, fd: int) -> None:
         """Return when the file's bytes and length survive a power loss."""
+
+    def settle(self, path: Path) -> None:
+        """Make durable what earlier processes wrote to a file, and show only what the disk has from then on: after a
+        sync that failed, memory may show more, and another sync then returns without doing anything."""
 
     def pread(self, fd: int, count: int, offset: int) -> bytes:
         """Read up to `count` bytes; fewer only at the end of the file."""
@@ -70,6 +75,15 @@ class RealFiles:
             os.fdatasync(fd)
         else:
             os.fsync(fd)
+
+    def settle(self, path: Path) -> None:
+        fd = self.open(path)
+        try:
+            self.sync(fd)
+            if sys.platform == "linux":
+                os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        finally:
+            self.close(fd)
 
     def pread(self, fd: int, count: int, offset: int) -> bytes:
         data = os.pread(fd, count, offset)

@@ -28,6 +28,7 @@ MAX_PAYLOAD_BYTES = 32 << 20
 BATCH, CHECKPOINT, SESSION_CLOSED, FOOTER, LEAN = 1, 2, 3, 4, 5  # kind; LEAN begins a lean segment
 KINDS = frozenset((BATCH, CHECKPOINT, SESSION_CLOSED, FOOTER, LEAN))
 COMPRESSED = 1  # flags: the body is one zstd frame
+AFTER_SYNC = 2  # flags: all that stands before it in the segment was durable when it was written
 
 _CHECKED = struct.Struct("<4sIBB")
 _MASK = (1 << 64) - 1

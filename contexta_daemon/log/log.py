@@ -34,6 +34,7 @@ class Log:
     """Append-only and ordered. Always true:
 
     - Everything before `committed` was written and, unless `sync=False` was asked for, synced; readers see no more.
+    - What is found when it is opened was made durable first: a process that was killed may have left it in memory only.
     - A file on which a write or a sync failed is never written or synced again: what it holds behind `committed` is
       void, said so by the header of the next segment, into which the caller's retry goes.
     - The first write of a process goes to a new segment, made when it is needed, so that opening changes nothing and
@@ -69,6 +70,7 @@ class Log:
         self._next_number = found.next_number
         self._writer: SegmentWriter | None = None
         self._dirty = False
+        self._unsyncable: OSError | None = None  # why what was appended without a sync will never be synced
         self._closed = False
         chain = self._directory.chain(found.end) if found.end.segment else []
         self._sealed = dict(chain)  # number -> bytes
@@ -105,14 +107,19 @@ class Log:
         return self.committed
 
     def sync(self) -> None:
-        """Make durable what was appended with `sync=False`. Raises LogIOError; the next append begins a new segment."""
+        """Make durable what was appended with `sync=False`. Raises LogIOError, also for an append that failed and took
+        the chance to do so with it; the next append begins a new segment."""
         self._check_open()
+        if error := self._unsyncable:
+            self._unsyncable = None
+            raise LogIOError(f"cannot sync: {error}", errno=error.errno or 0)
         if self._writer is None or not self._dirty:
             return
         try:
             self._writer.sync()
             self._dirty = False
         except OSError as error:
+            self._dirty = False  # and never asked for again
             raise self._abandon("cannot sync", error) from error
 
     def probe(self) -> None:
@@ -185,6 +192,7 @@ class Log:
     def _begin(self, now_ns: int) -> SegmentWriter:
         number, self._next_number = self._next_number, self._next_number + 1  # a number is never used twice
         self._files.mkdir(self.path)
+        self._directory.settle_names()
         header = SegmentHeader(self.id, number, self._tail.segment, self._tail.offset, now_ns)
         self._writer = SegmentWriter(self._files, self._directory.segment_path(number), header)
         self._writer.add(frame.CHECKPOINT, 0, [encode_checkpoint(self.sessions.checkpoint(now_ns))])
@@ -204,13 +212,18 @@ class Log:
         if writer is None:
             return
         footer = Footer(writer.batches, writer.items, writer.first_ns, writer.last_ns)
+        dirty, self._dirty = self._dirty, False
         try:
+            if dirty:
+                writer.sync()
+                dirty = False
             writer.add(frame.FOOTER, 0, [encode_footer(footer)])
             writer.write()
             writer.sync()
             self._tail = Position(writer.number, writer.end)
-        except OSError:
-            pass  # the footer tells nothing that is not known without it; the next header says where this one ends
+        except OSError as error:
+            # The footer tells nothing that is not known without it; the next header says where this one ends.
+            self._unsyncable = error if dirty else self._unsyncable
         finally:
             self._sealed[writer.number] = self._tail.offset
             with contextlib.suppress(OSError):
@@ -222,9 +235,14 @@ class Log:
         dirty, self._dirty = self._dirty, False
         if writer is None:
             return LogIOError(f"{what}: {error}", errno=error.errno or 0, segment=self._next_number - 1)
-        with contextlib.suppress(OSError):
+        try:
             if dirty and not writer.sync_failed:  # what was appended without a sync stays in this file
                 writer.sync()
+                dirty = False
+        except OSError:
+            pass
+        if dirty:
+            self._unsyncable = error
         with contextlib.suppress(OSError):
             writer.close()
         if writer.number == self._tail.segment:

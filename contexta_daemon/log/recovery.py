@@ -1,18 +1,21 @@
 """Opening what an earlier process left, however it ended. Reads the last segment, and earlier ones only where their
 checkpoint is needed because a later one is damaged.
 
-Keeps every valid frame. A torn tail (no valid frame behind it, in the last segment) is what a crash cut off in the
-middle of a write: it was never acknowledged, and is cut. Damage with valid frames behind it is no crash: it is copied
-aside and reported, with whose items are lost as far as that can be told.
+First it makes durable what it reads. Then it keeps every valid frame but those of a write that a crash cut off: of such
+a write the disk may have any part, so that it ends the last segment, from its first damage on. It was never
+acknowledged, and is cut. Damage before a frame that was written after a sync is no crash: it is copied aside and
+reported, with whose items are lost as far as that can be told.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from . import frame
 from .directory import DAMAGED, LogDirectory, Position, segment_name
 from .envelope import PayloadError, decode_checkpoint, decode_envelope, decode_session_closed
+from .errors import LogIOError
 from .lean import LeanReader
 from .segment import HEADER_BYTES, Damage, Frame, SegmentReader
 from .sessions import SessionTable
@@ -36,6 +39,11 @@ def recover(directory: LogDirectory) -> Recovered:
     numbers = directory.numbers()
     if not numbers:
         return found
+    try:
+        directory.settle_names()
+    except OSError as error:
+        message = f"cannot make durable the names in {directory.path}: {error}"
+        raise LogIOError(message, errno=error.errno or 0) from error
     found.next_number = numbers[-1] + 1
     found.log_id = directory.log_id()
     last = _drop_unborn(directory, numbers, found)
@@ -51,8 +59,9 @@ def recover(directory: LogDirectory) -> Recovered:
 
 
 def _drop_unborn(directory: LogDirectory, numbers: list[int], found: Recovered) -> int:
-    """Remove segments at the end that a crash left without one whole frame; return the last that counts, or 0."""
+    """Remove segments at the end whose first write a crash cut off at its beginning; return the last that counts."""
     for number in reversed(numbers):
+        directory.settle(number)
         header = directory.header(number)
         if header is None and (found.log_id is None or directory.is_blank(number)):
             if directory.is_blank(number):
@@ -64,16 +73,24 @@ def _drop_unborn(directory: LogDirectory, numbers: list[int], found: Recovered) 
         with directory.open(number) as segment:
             size = segment.size()
             scan = segment.scan(found.log_id or b"", start=HEADER_BYTES, end=size)
-            if any(isinstance(item, Frame) for item in scan):
+            if _is_born(scan, header is not None):
                 return number
             rest = segment.read(HEADER_BYTES, size - HEADER_BYTES) if size > HEADER_BYTES else b""
         if header is None:
             _move_aside(directory, number, found)
             continue
-        note = f"segment {number} holds no whole frame: removed"
+        note = f"segment {number} was cut off at its beginning: removed"
         found.notes.append(directory.set_aside(number, HEADER_BYTES, rest, note) if any(rest) else note)
         directory.remove(number)
     return 0
+
+
+def _is_born(scan: Iterator[Frame | Damage], has_header: bool) -> bool:
+    """Whether the segment begins as it was written, or was synced at all."""
+    first = next(scan, None)
+    if has_header and isinstance(first, Frame):
+        return True
+    return any(isinstance(item, Frame) and item.is_after_sync for item in scan)
 
 
 def _move_aside(directory: LogDirectory, number: int, found: Recovered) -> None:
@@ -111,15 +128,30 @@ def _replay(
     """Apply a segment's frames to the sessions; return where it ends."""
     if not segment.header_is_whole():
         found.notes.append(f"segment {segment.number}: a copy of its header is damaged; nothing is lost by that")
+    may_be_torn = is_last and isinstance(segment, SegmentReader)  # a lean one was durable before it had its name
+    held: list[Frame | Damage] = []  # from the first damage on that no later frame tells to have been synced
     for item in segment.scan(found.log_id or b"", start=HEADER_BYTES, end=end):
-        if isinstance(item, Frame):
-            _apply(item, found)
-        elif is_last and item.end == end and isinstance(segment, SegmentReader):
-            _cut(directory, segment, item, found)
-            return item.offset
+        if not may_be_torn or (isinstance(item, Frame) and item.is_after_sync):
+            for earlier in (*held, item):
+                _take(directory, segment, earlier, found)
+            held.clear()
+        elif held or isinstance(item, Damage):
+            held.append(item)
         else:
-            _report(directory, segment, item, found)
-    return end
+            _take(directory, segment, item, found)
+    if not held or not isinstance(segment, SegmentReader):
+        return end
+    _cut(directory, segment, Damage(held[0].offset, end, truncated=True), found)
+    return held[0].offset
+
+
+def _take(
+    directory: LogDirectory, segment: SegmentReader | LeanReader, item: Frame | Damage, found: Recovered
+) -> None:
+    if isinstance(item, Frame):
+        _apply(item, found)
+    else:
+        _report(directory, segment, item, found)
 
 
 def _apply(item: Frame, found: Recovered) -> None:

@@ -50,6 +50,11 @@ class Frame:
     flags: int
     payload: bytes
 
+    @property
+    def is_after_sync(self) -> bool:
+        """Whether all that stands before it was durable when it was written: damage there is not of a crash."""
+        return bool(self.flags & frame.AFTER_SYNC) or self.kind == frame.FOOTER
+
 
 @dataclass(frozen=True, slots=True)
 class Damage:
@@ -100,6 +105,7 @@ class SegmentWriter:
         self.created_ns = header.created_ns
         self.end = 0
         self.sync_failed = False
+        self._synced = False  # all that was written, and something was
         self.batches = self.items = self.first_ns = self.last_ns = 0
         self._files = files
         self._seed = frame.segment_seed(header.log_id, header.number, version=header.version)
@@ -110,6 +116,8 @@ class SegmentWriter:
     def add(self, kind: int, flags: int, payload: Sequence[bytes]) -> tuple[int, int]:
         """Take a frame for the next write; return where it begins and ends."""
         start = self._pending_end
+        if self._synced:
+            flags, self._synced = flags | frame.AFTER_SYNC, False
         head = frame.encode_header(kind, flags, payload, seed=self._seed, offset=start)
         self._pending += [head, *payload]
         self._pending_end = start + len(head) + sum(len(part) for part in payload)
@@ -127,6 +135,7 @@ class SegmentWriter:
         self.sync_failed = True
         self._files.sync(self._fd)
         self.sync_failed = False
+        self._synced = True
 
     def close(self) -> None:
         fd, self._fd = self._fd, -1
