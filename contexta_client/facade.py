@@ -102,7 +102,8 @@ class Contexta(Asking):
         if error is not None:  # what is still open did not complete
             from .capture.scope_life import outcome
 
-            self.recorder.end(*outcome(kind, error), wait_s=self.config.capture.exit_timeout_s)
+            status, reason = outcome(kind, error, self.config.security.secret_names)
+            self.recorder.end(status, reason, wait_s=self.config.capture.exit_timeout_s)
         self.close()
 
     def _connect(self) -> Connection:

@@ -145,18 +145,25 @@ class SecurityConfig(Section):
     """What is never recorded: values whose name matches one of these patterns (case does not matter)."""
 
     section_name: ClassVar[str] = "security"
-    secret_names: tuple[str, ...] = (
+    secret_names: tuple[str, ...] = (  # `-`, `_` and nothing between two words are alike
         "*token*",
         "*secret*",
         "*password*",
         "*passwd*",
+        "*passphrase*",
+        "pass",
+        "*_pass",
+        "*pwd*",
         "*credential*",
         "*api_key*",
-        "*api-key*",
-        "*apikey*",
         "*access_key*",
-        "*access-key*",
+        "*account_key*",
         "*private_key*",
-        "*private-key*",
+        "*signing_key*",
+        "*encryption_key*",
+        "*wandb_key*",
         "*auth*",
+        "*cookie*",
+        "*signature*",
+        "sig",
     )

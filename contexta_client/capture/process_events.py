@@ -9,6 +9,8 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .session import Recorder
 
 PARENT_VARIABLE = "CONTEXTA_PARENT_SESSION"
@@ -55,19 +57,19 @@ def _after_fork_in_child() -> None:
 
 
 def _at_exit() -> None:
-    status, reason = _exit_status()
     deadline_s: float | None = None
     for recorder in reversed(list(_recorders.values())):
         if deadline_s is None:
             deadline_s = monotonic() + recorder.config.capture.exit_timeout_s
+        status, reason = _exit_status(recorder.config.security.secret_names)
         recorder.end(status, reason, wait_s=max(0.0, deadline_s - monotonic()))
 
 
-def _exit_status() -> tuple[str, str]:
+def _exit_status(secret_names: Sequence[str]) -> tuple[str, str]:
     """Return what became of the program: an exception that nobody caught is where the interpreter left it."""
     kind = getattr(sys, "last_type", None)
     if kind is None:
         return "completed", ""
     from .scope_life import outcome
 
-    return outcome(kind, getattr(sys, "last_value", None))
+    return outcome(kind, getattr(sys, "last_value", None), secret_names)

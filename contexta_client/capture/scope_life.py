@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 from contexta.errors import ValidationError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .scopes import Scope
     from .stream import Stream
 
@@ -130,19 +132,33 @@ def close(scope: Scope, status: str, reason: str, *, wait: bool = True) -> None:
         recorder.settle_within_bounds()
 
 
-def outcome(kind: type[BaseException] | None, error: BaseException | None) -> tuple[str, str]:
-    """Return the status and the reason of a scope that is left with an exception, or without one."""
+def outcome(
+    kind: type[BaseException] | None, error: BaseException | None, secret_names: Sequence[str]
+) -> tuple[str, str]:
+    """Return the status and the reason of a scope that is left with an exception, or without one.
+
+    What an error says was written by nobody for the record, and often shows what was connected to: secrets are taken
+    out of it.
+    """
     if kind is None:
         return "completed", ""
     if issubclass(kind, SystemExit):
         code = getattr(error, "code", None)
-        return ("completed", "") if code in (None, 0) else ("failed", f"SystemExit: {code}"[:MAX_REASON_CHARS])
+        return ("completed", "") if code in (None, 0) else ("failed", _reason("SystemExit", code, secret_names))
     name = kind.__name__
-    try:
-        text = str(error)
-    except Exception:  # an exception of the user's that cannot tell
-        text = ""
-    reason = (f"{name}: {text}" if text else name)[:MAX_REASON_CHARS]
+    reason = _reason(name, error, secret_names)
     # asyncio.CancelledError, by name: importing asyncio here would cost 50 ms.
     cancelled = issubclass(kind, KeyboardInterrupt | GeneratorExit) or name in ("CancelledError", "Cancelled")
     return "cancelled" if cancelled else "failed", reason
+
+
+def _reason(name: str, said: object, secret_names: Sequence[str]) -> str:
+    try:
+        text = str(said)
+    except Exception:  # an exception of the user's that cannot tell
+        text = ""
+    if not text:
+        return name
+    from .redaction import redact_text  # needed only where something fails
+
+    return f"{name}: {redact_text(text, secret_names)}"[:MAX_REASON_CHARS]

@@ -262,7 +262,7 @@ class Scope:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        status, reason = scope_life.outcome(kind, error)
+        status, reason = scope_life.outcome(kind, error, self.recorder.config.security.secret_names)
         self.close(status, reason=reason)
 
     def __repr__(self) -> str:
