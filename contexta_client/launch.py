@@ -16,6 +16,7 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
+from contexta._private_folders import is_trusted_socket
 from contexta._version import PROTOCOL_MAX, PROTOCOL_MIN
 from contexta.errors import NotFoundError, UnavailableError, VersionMismatchError
 from contexta_client.capture import spool_format as fmt
@@ -57,10 +58,17 @@ class LocalWorker:
 
 
 def read_endpoint(workspace: Path) -> Endpoint | None:
-    """Return what daemon.json and the token file say, or None when no daemon serves there."""
+    """Return what daemon.json and the token file say, or None when no daemon of this user serves there.
+
+    Whoever may write to the workspace's folder may have put daemon.json there: it is not believed where a token is, and
+    a socket that another user can have made is none.
+    """
+    folder = workspace / "daemon"
     try:
-        found = json.loads((workspace / "daemon" / "daemon.json").read_bytes())
-        token = Path(found["token_file"]).read_text(encoding="ascii").strip()
+        found = json.loads((folder / "daemon.json").read_bytes())
+        token = (folder / "token").read_text(encoding="ascii").strip()
+        if not is_trusted_socket(str(found["socket"])):
+            return None
         return Endpoint(
             socket=str(found["socket"]),
             token=token,
@@ -69,7 +77,7 @@ def read_endpoint(workspace: Path) -> Endpoint | None:
             version=str(found["version"]),
             protocol_min=int(found["protocol_min"]),
             protocol_max=int(found["protocol_max"]),
-            log_file=str(found["log_file"]),
+            log_file=str(folder / "daemon.log"),
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from contexta._private_folders import make_folder, refuse_strangers
+
 LOCK_NAME, RECORD_NAME, TOKEN_NAME, LOG_NAME = "daemon.lock", "daemon.json", "token", "daemon.log"
 MAX_SOCKET_BYTES = 99  # the kernel takes 107, macOS 103
 _TOKEN = re.compile(r"[0-9a-f]{64}")
@@ -60,7 +62,8 @@ class Tenancy:
         self.folder = self.workspace / "daemon"
         self.instance = secrets.token_hex(4)
         self.socket: Path | None = None
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(self.folder)
+        refuse_strangers(self.workspace)
         self._lock_fd = self._lock()
 
     @property

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol, TextIO, runtime_checkable
 
+from .._private_folders import make_folder
 from ..errors import ValidationError
 from .results import PayloadFamily
 
@@ -109,7 +110,7 @@ class LocalJsonlSink:
     def _file(self, family: PayloadFamily) -> int:
         file = self._files.get(family)
         if file is None:
-            self.storage_root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(self.storage_root)
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
             opened = os.open(self.file_path_for(family), flags, 0o600)
             file = self._files.setdefault(family, opened)

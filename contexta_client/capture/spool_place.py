@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from hashlib import blake2b
 from pathlib import Path
 
+from contexta._private_folders import make_folder
+
 BASE_VARIABLE = "CONTEXTA_SPOOL_DIR"
 MEMORY_BASE = Path("/dev/shm")
 LOCK_NAME = "sender.lock"
@@ -96,7 +98,7 @@ def choose_root(workspace: str | os.PathLike[str], spool_bytes: int) -> Path:
 
 def make_root(base: Path, root: Path, workspace: str | os.PathLike[str]) -> None:
     """Make a spool root below a base and say in it whose it is. Raises OSError when it cannot be trusted."""
-    base.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(base)
     make_private(root.parent)
     make_private(root)
     note = root / WORKSPACE_NAME

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from contexta._private_folders import make_folder
+
 from .findings import findings
 from .output import Terminal, examples
 
@@ -126,7 +128,7 @@ def ui(terminal: Terminal, no_open: bool, limit: int) -> None:
     asked = findings(terminal)
     runs = terminal.questions().runs(RunListQuery(sort_by="started_at", sort_desc=True, limit=limit))
     folder = terminal.config.workspace.reports_path / "ui"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_folder(folder)
     with click.progressbar(runs, label="pages", file=sys.stderr, hidden=terminal.as_json) as shown:
         for run in shown:
             page = asked.report("snapshot", run_ids=[run.run_id]).to_html()

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import grpc
 
+from contexta._private_folders import make_folder
 from contexta._version import PROTOCOL_MAX
 from contexta.errors import (
     KIND_OF_CODE,
@@ -122,7 +123,7 @@ class Connection:
         Raises StorageError when it cannot be made.
         """
         try:
-            (self.workspace / "daemon").mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(self.workspace / "daemon")
         except OSError as error:
             raise StorageError(f"The workspace {self.workspace} cannot be made: {error}", cause=error) from error
 

@@ -13,9 +13,11 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
+from pathlib import Path
 from time import sleep, time_ns
 from typing import Any
 
+from contexta._private_folders import make_folder
 from contexta.capture.results import PayloadFamily
 from contexta.capture.sinks import payload_ref, payload_type
 from contexta.contract.json_text import dumps
@@ -58,7 +60,7 @@ def keep(folder: str, sink_name: str, family: PayloadFamily, payload: Any, error
                 "error": f"{type(error).__name__}: {error}"[:1000],
             }
         )
-        os.makedirs(folder, mode=0o700, exist_ok=True)  # noqa: PTH103 - pathlib is not needed in the capture path
+        make_folder(Path(folder))
         return append(f"{folder}/{file_stem(sink_name)}", line.encode() + b"\n", max_bytes=MAX_BYTES)
     except Exception:  # a full disk, a payload that has no JSON, a folder that is not ours
         return False

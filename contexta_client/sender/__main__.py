@@ -14,6 +14,7 @@ from time import monotonic
 from typing import Any
 
 from contexta._priority import give_way
+from contexta._private_folders import make_folder, refuse_strangers
 from contexta_client.capture import spool_place
 
 
@@ -96,7 +97,8 @@ def start_log(workspace: Path) -> None:
     handler: logging.Handler
     try:
         folder = workspace / "daemon"
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        refuse_strangers(workspace)
+        make_folder(folder)
         handler = logging.handlers.RotatingFileHandler(folder / "sender.log", maxBytes=1 << 20, backupCount=1)
     except OSError:
         handler = logging.NullHandler()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import shutil
 from pathlib import Path
 from time import monotonic
 
+from contexta._private_folders import make_folder
 from contexta_client.capture import spool_format as fmt
 
 from .session import Session
@@ -17,6 +19,7 @@ _log = logging.getLogger("contexta.sender")
 TURN_S = 0.05  # of moving before the loop goes on
 COUNT_EVERY_S = 1.0
 RETRY_S = 5.0
+COPY_BYTES = 1 << 20
 
 
 class Spill:
@@ -88,11 +91,13 @@ def _size(file: Path) -> int:
 
 
 def _move(path: Path, target: Path) -> None:
-    target.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(target)
     temporary = target / f".{path.name}"
+    temporary.unlink(missing_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        shutil.copyfile(path, temporary)
-        temporary.chmod(0o600)
+        with path.open("rb") as source, open(os.open(temporary, flags, 0o600), "wb") as copy:  # noqa: PTH123
+            shutil.copyfileobj(source, copy, COPY_BYTES)
         temporary.rename(target / path.name)
     except OSError:
         temporary.unlink(missing_ok=True)
