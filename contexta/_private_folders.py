@@ -45,6 +45,8 @@ def is_trusted_socket(path: str) -> bool:
     """Whether only this user can have put a socket there: its folder is ours and nobody else may write to it. What is
     there already must be ours too."""
     place = Path(path)
+    if not place.is_absolute():
+        return False
     try:
         folder = place.parent.lstat()
         if not stat.S_ISDIR(folder.st_mode) or folder.st_uid != os.geteuid() or folder.st_mode & 0o022:
