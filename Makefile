@@ -10,7 +10,7 @@ find_python = for name in python3.13 python3.12 python3.11 python3; do \
 	    && "$$name" -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; \
 	  then echo "$$name"; break; fi; done
 
-.PHONY: demo test check bench bench-trackers torture clean
+.PHONY: demo test check bench bench-trackers bench-real-loop torture clean
 
 demo: $(INSTALLED)
 	$(BIN)/python examples/demo.py
@@ -29,6 +29,10 @@ bench: $(INSTALLED)
 # Installs other trackers, each below .envs, and makes the same calls to them.
 bench-trackers: $(INSTALLED)
 	$(BIN)/python benchmarks/trackers.py --install
+
+# Installs torch and other trackers below .envs; eleven minutes of a loop with and without each.
+bench-real-loop: $(INSTALLED)
+	$(BIN)/python benchmarks/real_loop.py --install
 
 torture: $(INSTALLED)
 	$(BIN)/python scripts/torture.py

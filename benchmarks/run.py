@@ -1,4 +1,4 @@
-"""Run the benchmarks one after another and write docs/benchmarks.md.
+"""Run the benchmarks one after another and write docs/benchmarks.md, and the table of the torch loop in the README.
 
     python benchmarks/run.py [--quick] [--only-write] [NAME...]
 
@@ -17,9 +17,11 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
 PAGE = HERE.parent / "docs" / "benchmarks.md"
+README = HERE.parent / "README.md"
+README_BEGIN, README_END = "<!-- from benchmarks/real_loop.py -->", "<!-- to here -->"
 NAMES = [
     "call", "log_call", "throughput", "loop_overhead", "startup", "memory", "disk_bytes", "series", "artifact",
-    "compare", "run_list", "reports_beside", "trackers",
+    "compare", "run_list", "reports_beside", "trackers", "real_loop",
 ]  # fmt: skip
 
 
@@ -35,6 +37,8 @@ def main() -> int:
         PAGE.parent.mkdir(exist_ok=True)
         PAGE.write_text(page())
         print(f"written: {PAGE}")
+        if _has_result("real_loop"):
+            _renew_readme()
     if failed:
         print(f"failed: {', '.join(failed)}")
     return 1 if failed else 0
@@ -72,6 +76,19 @@ def page() -> str:
             lines += [_row(row) for row in table["rows"]]
         lines += ["", *(f"- {remark}" for remark in report["remarks"])] if report["remarks"] else []
     return "\n".join(lines) + "\n"
+
+
+def _renew_readme() -> None:
+    """Put the tables of the torch loop between their marks in the README."""
+    from real_loop import readme_lines
+
+    before, begin, rest = README.read_text().partition(README_BEGIN)
+    _, end, after = rest.partition(README_END)
+    if not end:
+        sys.exit(f"{README} has no room for the table: {README_BEGIN} or {README_END} is missing")
+    lines = readme_lines(json.loads((RESULTS / "real_loop.json").read_text()))
+    README.write_text(before + begin + "\n".join(lines) + "\n\n" + end + after)
+    print(f"written: {README}")
 
 
 def _has_result(name: str) -> bool:

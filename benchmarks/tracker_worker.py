@@ -51,6 +51,18 @@ class JsonLines:
         self.file.close()
 
 
+class Nothing:
+    """Calls that do nothing: what measuring itself costs, and how exact it is."""
+
+    def __init__(self, place: Path, number: int) -> None: ...
+
+    def metric(self, key: str, value: float, *, step: int) -> None: ...
+
+    def log(self, values: dict[str, float], *, step: int) -> None: ...
+
+    def finish(self) -> None: ...
+
+
 class Tensorboard:
     """Its event writer with its queue and thread, as torch's SummaryWriter uses it."""
 

@@ -11,6 +11,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +30,14 @@ PACKAGES = {
 }
 # Metrics of one trial: so many that each takes some seconds.
 COUNTS = {"contexta": 1_000_000, "json lines": 1_000_000, "mlflow": 2_000, "wandb": 50_000}
-OWN = ("contexta", "json lines")
+OWN = ("contexta", "json lines", "nothing")
 TRIAL_TIMEOUT_S = 300
 
 
-def install() -> None:
+def install(names: Iterable[str] = tuple(PACKAGES)) -> None:
     """Make one environment a tracker; one that cannot be installed is told and left out."""
-    for name, packages in PACKAGES.items():
+    for name in names:
+        packages = PACKAGES[name]
         python = python_of(name)
         if not python.exists():
             subprocess.run([sys.executable, "-m", "venv", str(ENVIRONMENTS / name)], check=True)

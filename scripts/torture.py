@@ -35,6 +35,7 @@ PARTS = {
     "unsynced": "what a file system may forget at a power loss: legal states, generated",
     "many_daemons": "many daemons started at once",
     "bit_rot": "every byte of a segment cut and flipped",
+    "accounting": "64 workers against a daemon that is stopped, killed and started again",
     "stopped": "calls beside a stopped daemon and sender",
     "mutants": "seeded bugs, each to be found by the tests",
 }
