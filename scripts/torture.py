@@ -1,6 +1,6 @@
 """Torture: kill, stop, fill, flip and fork, and look whether every promise holds.
 
-    python scripts/torture.py [--short] [--seed N] [PART...]
+    python scripts/torture.py [--short] [--seed N] [--minutes M] [PART...]
 
 A failing part says its seed, with which it does the same again. The long form writes docs/torture.md.
 """
@@ -36,6 +36,7 @@ PARTS = {
     "many_daemons": "many daemons started at once",
     "bit_rot": "every byte of a segment cut and flipped",
     "accounting": "64 workers against a daemon that is stopped, killed and started again",
+    "soak": "a day's worth of records at full speed: memory, files and threads stay flat",
     "stopped": "calls beside a stopped daemon and sender",
     "mutants": "seeded bugs, each to be found by the tests",
 }
@@ -49,6 +50,7 @@ def main() -> int:
     trials = []
     for part in options.parts or list(PARTS):
         trial = Trial(options.short, seed, part, limit_s=options.minutes * 60)
+        trial = Trial(options.short, seed, part, options.minutes * 60)
         trials.append((trial, _run(trial)))
     failed = [trial for trial, _ in trials if trial.failures]
     for trial, taken_s in trials:
@@ -68,6 +70,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--short", action="store_true", help="some minutes instead of hours")
     parser.add_argument("--seed", type=int, help="do the same again")
     parser.add_argument("--minutes", type=float, default=120, help="how long a part goes from site to site at most")
+    parser.add_argument("--minutes", type=float, default=0, help="for each part that takes as long as it is given")
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all when none is named")
     options = parser.parse_args()
     if unknown := set(options.parts) - set(PARTS):

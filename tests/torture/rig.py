@@ -32,6 +32,7 @@ class Trial:
     short: bool
     seed: int
     part: str
+    limit_s: float = 0.0  # for parts that take as long as they are given; 0: as the part says itself
     figures: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     skipped: str = ""
