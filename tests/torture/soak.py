@@ -17,10 +17,12 @@ from soak_watch import FOLDERS, MIB, ROLES, Samples, look, size_of
 
 RECORDS = 550_000_000
 SHORT_S, LONG_S = 9.0, 900.0
+PATIENCE_S = 240.0  # without any progress; other work on the machine goes before the daemon's
 SPARE_DISK = 4 << 30
 STOP, DROPPED = 0, 1  # words; then how many records each trainer's calls returned
 RETURNED = 2
 WIDTH = 100
+GOLDEN = 0.6180339887498949  # its multiples have digits that no compression foretells
 # Growth over the second half that is still called flat, and the most that a role may ever hold.
 GROWTH = {"rss": 24 * MIB, "pss": 24 * MIB, "files": 3.0, "threads": 3.0}
 HIGHEST_PSS = {"trainers": 400 * MIB, "sender": 256 * MIB, "daemon": 384 * MIB, "columns": 2048 * MIB}
@@ -30,9 +32,10 @@ BYTES_A_RECORD = 30.0
 TRAINER = """
 import sys
 from pathlib import Path
+import numpy as np
 from contexta import Contexta
 from rig import Shared
-from soak import DROPPED, RETURNED, STOP, WIDTH
+from soak import DROPPED, GOLDEN, RETURNED, STOP, WIDTH
 
 workspace, shared, number, run_records = sys.argv[1], Shared(Path(sys.argv[2])), int(sys.argv[3]), int(sys.argv[4])
 ctx = Contexta(workspace=workspace, config={"project_name": "k", "capture": {
@@ -45,7 +48,7 @@ while not shared[STOP]:
             metric = stage.metric
             for begin in range(0, run_records, 1000):
                 for step in range(begin, begin + 1000):
-                    if not metric("loss", step * 0.5, step=step):
+                    if not metric("loss", step * GOLDEN % 1.0, step=step):
                         shared[DROPPED] += 1
                 returned += 1000
                 shared[RETURNED + number] = returned
@@ -53,8 +56,9 @@ while not shared[STOP]:
                     break
         else:
             log, names = stage.log, [f"m{index:02d}" for index in range(WIDTH)]
+            apart = np.arange(WIDTH) * 0.001
             for step in range(run_records // WIDTH):
-                if not log(dict.fromkeys(names, step * 0.5), step=step):
+                if not log(dict(zip(names, ((step * GOLDEN + apart) % 1.0).tolist())), step=step):
                     shared[DROPPED] += WIDTH
                 returned += WIDTH
                 shared[RETURNED + number] = returned
@@ -71,9 +75,11 @@ def run(trial: Trial) -> None:
     with folder(trial) as place:
         shared, workspace, samples = Shared(place / "shared"), place / "ws", Samples()
         trainers = [python(TRAINER, workspace, place / "shared", number, run_records) for number in (0, 1)]
-        began = time.monotonic()
         try:
-            captured_s = _watch(trial, shared, workspace, samples, [each.pid for each in trainers], lasts_s)
+            pids = [each.pid for each in trainers]
+            processes.until(lambda: all(f"{role} files" in look(workspace, pids) for role in ROLES), 60, "all work")
+            began = time.monotonic()
+            captured_s = _watch(trial, shared, workspace, samples, pids, lasts_s)
             shared[STOP] = 1
             for each in trainers:
                 trial.check(each.wait(400) == 0, f"a trainer ended with {each.returncode}")
@@ -116,13 +122,13 @@ def _watch(trial: Trial, shared: Shared, workspace: Path, samples: Samples, pids
 def _settle(trial: Trial, workspace: Path, wanted: int) -> None:
     """Wait until every record is in a file of columns, as long as it goes on; end the daemon."""
     last, since = 0, time.monotonic()
-    while (now := _in_files(workspace)) < wanted and time.monotonic() - since < 60:
+    while (now := _in_files(workspace)) < wanted and time.monotonic() - since < PATIENCE_S:
         if now != last:
             last, since = now, time.monotonic()
         time.sleep(0.2)  # the interval of looking
     trial.check(now == wanted, f"{wanted:,} records returned, {now:,} are in columns")
     processes.until(lambda: not processes.spools_of(workspace), 60, "every spool is delivered")
-    processes.end_all(workspace)
+    processes.end_all(workspace, PATIENCE_S)
 
 
 def _files(workspace: Path) -> list[str]:
@@ -154,8 +160,10 @@ def _count(trial: Trial, workspace: Path, returned: list[int], run_records: int)
     """Compare every series with what returned: its steps are 0 to n - 1, each once, and its values follow from them."""
     found = duckdb.execute(
         "SELECT run_id, key, count(*), min(step), max(step), sum(step::HUGEINT), sum((step::HUGEINT) * step), "
-        "count(*) FILTER (value IS DISTINCT FROM step * 0.5) FROM read_parquet(?) GROUP BY ALL",
-        [_files(workspace)],
+        "count(*) FILTER (value IS DISTINCT FROM "
+        "(step * ? + coalesce(try_cast(key[2:] AS INTEGER), 0) * 0.001::DOUBLE) % 1.0) "
+        "FROM read_parquet(?) GROUP BY ALL",
+        [GOLDEN, _files(workspace)],
     ).fetchall()
     series = {(run_id, key): tuple(map(int, rest)) for run_id, key, *rest in found}
     wanted: dict[tuple[str, str], tuple[int, ...]] = {}
