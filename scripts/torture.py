@@ -50,7 +50,6 @@ def main() -> int:
     print(f"seed {seed}", flush=True)
     trials = []
     for part in options.parts or list(PARTS):
-        trial = Trial(options.short, seed, part, limit_s=options.minutes * 60)
         trial = Trial(options.short, seed, part, options.minutes * 60)
         trials.append((trial, _run(trial)))
     failed = [trial for trial, _ in trials if trial.failures]
@@ -70,7 +69,6 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Kill, stop, fill, flip and fork; look whether every promise holds.")
     parser.add_argument("--short", action="store_true", help="some minutes instead of hours")
     parser.add_argument("--seed", type=int, help="do the same again")
-    parser.add_argument("--minutes", type=float, default=120, help="how long a part goes from site to site at most")
     parser.add_argument("--minutes", type=float, default=0, help="for each part that takes as long as it is given")
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all when none is named")
     options = parser.parse_args()

@@ -172,7 +172,7 @@ class Life:
 
 
 def run(trial: Trial) -> None:
-    end = time.monotonic() + (trial.limit_s or (SHORT_S if trial.short else LONG_S))
+    end = time.monotonic() + trial.lasts_s(SHORT_S if trial.short else LONG_S)
     done: Counter[str] = Counter()
     small_disks = False
     while not done["workspaces"] or time.monotonic() < end:

@@ -22,6 +22,8 @@ ERRORS = (errno.EIO, errno.ENOSPC, errno.EMFILE, errno.EINTR, errno.EDQUOT)
 SHORT_ROUNDS = 3  # of each
 SHARES = {"daemon": 0.6, SENDER: 0.2, TRAINER: 0.2}  # of the time
 
+LONGEST_S = 7200.0
+
 
 def run(trial: Trial) -> None:
     if library() is None:
@@ -31,12 +33,12 @@ def run(trial: Trial) -> None:
     for role in (SENDER, TRAINER):
         sites = sorted({site for calls in watched(trial, role) for site in sites_of(calls)})
         faults = _chosen(trial, sites)
-        rounds = play_all(trial, role, faults, must_live=True, limit_s=trial.limit_s * SHARES[role])
+        rounds = play_all(trial, role, faults, must_live=True, limit_s=trial.lasts_s(LONGEST_S) * SHARES[role])
         _sum_up(trial, WHO[role], len(faults), [(fault, made.broken) for fault, made in rounds])
 
 
 def _daemon(trial: Trial) -> None:
-    until = time.monotonic() + trial.limit_s * SHARES["daemon"]
+    until = time.monotonic() + trial.lasts_s(LONGEST_S) * SHARES["daemon"]
     with artifacts() as files:
         calls = play_round(files, [None], asks=not trial.short).calls
         faults = _chosen(trial, sites_of(calls))

@@ -32,14 +32,17 @@ class Trial:
     short: bool
     seed: int
     part: str
-    limit_s: float = 0.0  # for parts that take as long as they are given; 0: as the part says itself
+    limit_s: float = 0.0  # 0: as the part says itself
     figures: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     skipped: str = ""
-    limit_s: float = 7200.0  # of a part that goes from site to site; it says how far it came
 
     def __post_init__(self) -> None:
         self.chance = random.Random(f"{self.seed}/{self.part}")
+
+    def lasts_s(self, usual_s: float) -> float:
+        """For how long the part goes on: as was asked for, else as usual. It says how far it came."""
+        return self.limit_s or usual_s
 
     @property
     def slack(self) -> float:

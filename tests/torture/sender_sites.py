@@ -17,6 +17,8 @@ GROUP = 6  # rounds in one workspace
 SHORT_ROUNDS = 6
 WHO = {SENDER: "the sender", TRAINER: "the trainer"}
 
+LONGEST_S = 7200.0
+
 
 def run(trial: Trial) -> None:
     if library() is None:
@@ -27,7 +29,7 @@ def run(trial: Trial) -> None:
         trial.chance.shuffle(faults)
         if trial.short:
             faults = faults[: SHORT_ROUNDS // 2]
-        rounds = play_all(trial, role, faults, must_live=False, limit_s=trial.limit_s / len(WHO))
+        rounds = play_all(trial, role, faults, must_live=False, limit_s=trial.lasts_s(LONGEST_S) / len(WHO))
         killed = [fault for fault, made in rounds if made.broken]
         kinds = Counter(f"{site.call}{' torn' * (how == 'torn')}" for site, how in killed)
         trial.figure(

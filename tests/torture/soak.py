@@ -70,7 +70,7 @@ ctx.close()
 
 
 def run(trial: Trial) -> None:
-    lasts_s = trial.limit_s or (SHORT_S if trial.short else LONG_S)
+    lasts_s = trial.lasts_s(SHORT_S if trial.short else LONG_S)
     run_records = 400_000 if trial.short else 10_000_000
     with folder(trial) as place:
         shared, workspace, samples = Shared(place / "shared"), place / "ws", Samples()
