@@ -8,7 +8,7 @@ import anyio
 import anyio.to_thread
 import xxhash
 
-from contexta_daemon.log import MAX_BODY_BYTES, MAX_CURSOR_BYTES, Envelope
+from contexta_daemon.log import MAX_BODY_BYTES, MAX_CURSOR_BYTES, MAX_SEQUENCE, Envelope
 from contexta_daemon.log.sessions import SessionTable
 
 from .refusals import (
@@ -25,7 +25,6 @@ EARLY_WAIT_S = 2.0
 RETRY_AFTER_MS = 50
 _OVERHEAD_BYTES = 1024  # what an append costs besides its body
 _CHECK_IN_THREAD_BYTES = 2 << 20
-_MAX_SEQUENCE = 1 << 63
 
 
 class _Gate:
@@ -243,7 +242,7 @@ def check_session_id(session_id: bytes) -> None:
 
 
 async def _check(count: int, first_sequence: int, cursor: bytes, body: bytes, checksum: int) -> None:
-    if count < 1 or first_sequence + count > _MAX_SEQUENCE:
+    if count < 1 or first_sequence + count > MAX_SEQUENCE:
         raise InvalidRequestError(f"{count} items from {first_sequence} on is no range of items")
     if len(cursor) > MAX_CURSOR_BYTES:
         raise InvalidRequestError(f"a cursor has at most {MAX_CURSOR_BYTES} bytes, not {len(cursor)}")

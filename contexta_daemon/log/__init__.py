@@ -8,7 +8,7 @@ Synchronous throughout.
 from __future__ import annotations
 
 from .directory import LogDirectory, Position
-from .envelope import MAX_BODY_BYTES, MAX_CURSOR_BYTES, Envelope, PackedBody, SessionState, pack_body
+from .envelope import MAX_BODY_BYTES, MAX_CURSOR_BYTES, MAX_SEQUENCE, Envelope, PackedBody, SessionState, pack_body
 from .errors import LogClosedError, LogCorruptError, LogError, LogIOError, LogTruncatedError
 from .lean import FetchBodies, LeanBatch
 from .log import Log, ReadableLog
@@ -18,6 +18,7 @@ from .reader import LoggedBatch, LogReader
 __all__ = [
     "MAX_BODY_BYTES",
     "MAX_CURSOR_BYTES",
+    "MAX_SEQUENCE",
     "Envelope",
     "FetchBodies",
     "LeanBatch",

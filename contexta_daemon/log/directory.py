@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -134,9 +135,14 @@ class LogDirectory:
             head = segment.read(0, HEADER_BYTES)
         return len(head) < HEADER_BYTES or not any(head)
 
-    def set_aside(self, number: int, offset: int, data: bytes, note: str) -> str:
-        """Keep a copy of damaged bytes with a note beside it; return what to tell people. Never raises OSError."""
-        name = f"{number:010d}-{offset}"
+    def set_aside(self, segment: SegmentReader | LeanReader, offset: int, end: int, note: str) -> str:
+        """Keep a copy of damaged bytes, unless they are zeros, with a note beside it; return what to tell people.
+
+        Never raises OSError for the copy.
+        """
+        if not any(any(piece) for piece in segment.pieces(offset, end)):
+            return note
+        name = f"{segment.number:010d}-{offset}"
         folder = self.path / DAMAGED
         try:
             self.files.mkdir(folder)
@@ -144,8 +150,8 @@ class LogDirectory:
             if f"{name}.bytes" not in taken:
                 for old in taken[: max(0, len(taken) - 2 * _KEPT_ASIDE + 2)]:
                     self.files.unlink(folder / old)
-                self._write(folder / f"{name}.bytes", data)
-                self._write(folder / f"{name}.txt", note.encode() + b"\n")
+                self._write(folder / f"{name}.bytes", segment.pieces(offset, end))
+                self._write(folder / f"{name}.txt", [note.encode() + b"\n"])
         except OSError as error:
             return f"{note}; a copy could not be kept: {error}"
         return f"{note}; kept in {folder / name}.bytes"
@@ -156,10 +162,11 @@ class LogDirectory:
         with contextlib.suppress(OSError):
             self.files.unlink(self.segment_path(number))
 
-    def _write(self, path: Path, data: bytes) -> None:
+    def _write(self, path: Path, pieces: Iterable[bytes]) -> None:
         fd = self.files.create(path)
         try:
-            write_all(self.files, fd, [data])
+            for piece in pieces:
+                write_all(self.files, fd, [piece])
         finally:
             self.files.close(fd)
 

@@ -16,6 +16,7 @@ import zstandard
 
 MAX_BODY_BYTES = 8 << 20  # of a batch, uncompressed
 MAX_CURSOR_BYTES = 4096
+MAX_SEQUENCE = 1 << 63  # of items in a session
 SESSION_ID_BYTES = 16
 
 _ENVELOPE = struct.Struct("<16sQIIqHxx")  # session, first sequence, count, body bytes, appended ns, cursor bytes
@@ -130,6 +131,8 @@ def decode_envelope(payload: bytes | memoryview) -> tuple[Envelope, int, int]:
     head = bytes(payload[:end])
     if len(head) < end or _envelope_check(head) != bytes(payload[end : end + _CHECK_BYTES]):
         raise PayloadError("a batch's envelope is damaged")
+    if not count or first + count > MAX_SEQUENCE or cursor_bytes > MAX_CURSOR_BYTES:
+        raise PayloadError(f"a batch cannot hold {count} items from {first} on, and a cursor of {cursor_bytes} bytes")
     return Envelope(session_id, first, count, head[_ENVELOPE.size :], appended_ns), raw_bytes, end + _CHECK_BYTES
 
 
@@ -158,6 +161,8 @@ def decode_checkpoint(payload: bytes | memoryview) -> dict[bytes, SessionState]:
         for _ in range(count):
             session_id, next_sequence, last_ns, closed, cursor_bytes = _SESSION.unpack_from(data, at)
             at += _SESSION.size
+            if next_sequence > MAX_SEQUENCE or cursor_bytes > MAX_CURSOR_BYTES:
+                raise PayloadError(f"a checkpoint says {next_sequence} items and a cursor of {cursor_bytes} bytes")
             sessions[session_id] = SessionState(next_sequence, data[at : at + cursor_bytes], bool(closed), last_ns)
             at += cursor_bytes
     except struct.error as error:

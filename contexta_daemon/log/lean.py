@@ -127,6 +127,10 @@ class LeanReader:
         """Bytes of the header; of what stood behind it there are none."""
         return self._file.read(offset, min(count, HEADER_BYTES - offset)) if offset < HEADER_BYTES else b""
 
+    def pieces(self, offset: int, end: int) -> Iterator[bytes]:
+        """The bytes from one place to another: none, they stand here in another form."""
+        yield self.read(offset, end - offset)
+
     def scan(self, log_id: bytes, *, start: int, end: int) -> Iterator[Frame | Damage]:
         """Every frame from `start` up to `end`, as SegmentReader.scan gives them."""
         index = self._index()

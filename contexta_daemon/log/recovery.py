@@ -75,13 +75,13 @@ def _drop_unborn(directory: LogDirectory, numbers: list[int], found: Recovered) 
             scan = segment.scan(found.log_id or b"", start=HEADER_BYTES, end=size)
             if _is_born(scan, header is not None):
                 return number
-            rest = segment.read(HEADER_BYTES, size - HEADER_BYTES) if size > HEADER_BYTES else b""
+            if header is not None:
+                note = f"segment {number} was cut off at its beginning: removed"
+                found.notes.append(directory.set_aside(segment, HEADER_BYTES, size, note))
         if header is None:
             _move_aside(directory, number, found)
-            continue
-        note = f"segment {number} was cut off at its beginning: removed"
-        found.notes.append(directory.set_aside(number, HEADER_BYTES, rest, note) if any(rest) else note)
-        directory.remove(number)
+        else:
+            directory.remove(number)
     return 0
 
 
@@ -148,24 +148,29 @@ def _replay(
 def _take(
     directory: LogDirectory, segment: SegmentReader | LeanReader, item: Frame | Damage, found: Recovered
 ) -> None:
-    if isinstance(item, Frame):
-        _apply(item, found)
-    else:
+    if isinstance(item, Damage):
         _report(directory, segment, item, found)
+    elif not _apply(item, found):
+        _report(directory, segment, Damage(item.offset, item.end, truncated=False), found)
 
 
-def _apply(item: Frame, found: Recovered) -> None:
-    # The checksum of the frame holds, so a payload that does not decode was written so: a bug, not damage.
-    if item.kind == frame.BATCH:
-        found.sessions.applied(decode_envelope(item.payload)[0])
-    elif item.kind == frame.SESSION_CLOSED:
-        found.sessions.closed(*decode_session_closed(item.payload))
+def _apply(item: Frame, found: Recovered) -> bool:
+    """Note what a frame says of sessions. False when its payload does not decode: its checksum holds, so it was written
+    so, and must not keep the rest of the log from being served."""
+    try:
+        if item.kind == frame.BATCH:
+            found.sessions.applied(decode_envelope(item.payload)[0])
+        elif item.kind == frame.SESSION_CLOSED:
+            found.sessions.closed(*decode_session_closed(item.payload))
+    except PayloadError:
+        return False
+    return True
 
 
 def _cut(directory: LogDirectory, segment: SegmentReader, torn: Damage, found: Recovered) -> None:
-    data = segment.read(torn.offset, torn.end - torn.offset)
-    note = f"segment {segment.number}: a torn tail of {len(data)} bytes at offset {torn.offset} was cut"
-    found.notes.append(directory.set_aside(segment.number, torn.offset, data, note) if any(data) else note)
+    size = max(0, min(torn.end, segment.size()) - torn.offset)
+    note = f"segment {segment.number}: a torn tail of {size} bytes at offset {torn.offset} was cut"
+    found.notes.append(directory.set_aside(segment, torn.offset, torn.end, note))
     try:
         directory.files.truncate(directory.segment_path(segment.number), torn.offset)
     except OSError as error:  # harmless: the next segment's header says where this one ends
@@ -186,5 +191,4 @@ def _report(directory: LogDirectory, segment: SegmentReader | LeanReader, damage
                 f" of session {envelope.session_id.hex()} are lost"
             )
     found.damaged_frames += 1
-    data = segment.read(damage.offset, damage.end - damage.offset)
-    found.notes.append(directory.set_aside(segment.number, damage.offset, data, note))
+    found.notes.append(directory.set_aside(segment, damage.offset, damage.end, note))

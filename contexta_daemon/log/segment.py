@@ -191,6 +191,12 @@ class SegmentReader:
             message = f"cannot read {count} bytes: {error}"
             raise LogIOError(message, errno=error.errno or 0, segment=self.number, offset=offset) from error
 
+    def pieces(self, offset: int, end: int) -> Iterator[bytes]:
+        """The bytes up to `end`, or to the end of the file, a window at a time."""
+        while offset < end and (piece := self.read(offset, min(_WINDOW_BYTES, end - offset))):
+            yield piece
+            offset += len(piece)
+
     def scan(self, log_id: bytes, *, start: int, end: int) -> Iterator[Frame | Damage]:
         """Every frame from `start` up to `end`; where there is none, the damage, and then the next valid frame."""
         seed = frame.segment_seed(log_id, self.number, version=self.version)
@@ -233,17 +239,15 @@ class SegmentReader:
 
     def _next_valid(self, window: _Window, at: int, seed: int) -> int:
         while at < window.end:
-            data = window.get(at, _WINDOW_BYTES)
-            found = bytes(data).find(frame.MAGIC)
-            if found < 0:
-                if at + len(data) >= window.end:
-                    break
-                at += max(1, len(data) - len(frame.MAGIC) + 1)
-                continue
-            at += found
-            if isinstance(self._frame(window, at, seed), Frame):
-                return at
-            at += 1
+            data = bytes(window.get(at, _WINDOW_BYTES))
+            if len(data) < len(frame.MAGIC):  # the file ends before `end`, which its successor's header tells
+                break
+            found = data.find(frame.MAGIC)
+            while found >= 0:
+                if isinstance(self._frame(window, at + found, seed), Frame):
+                    return at + found
+                found = data.find(frame.MAGIC, found + 1)
+            at += len(data) - len(frame.MAGIC) + 1
         return window.end
 
 
