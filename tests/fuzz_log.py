@@ -1,4 +1,4 @@
-"""What the log is fuzzed with: payloads of frames, segment files of any bytes, and frames that are whole and hostile."""
+"""Fuzzing the log: payloads of frames, segment files of any bytes, and frames that are whole and hostile."""
 
 from __future__ import annotations
 

@@ -129,7 +129,8 @@ class Batcher:
     def _take_rows(self, rows: list[Rows], cursor: Cursor, ends: Ends) -> bool:
         """Add rows up to the ends, or as many as a batch takes; return whether the ends were reached."""
         if cursor.holes:
-            found, cursor.holes = self.reader.take_holes(cursor.holes)
+            found, cursor.holes, damaged = self.reader.take_holes(cursor.holes)
+            cursor.unreadable += damaged
             rows += found
         room = MAX_ITEMS
         for group, end in ends.series.items():

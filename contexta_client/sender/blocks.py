@@ -20,6 +20,7 @@ Floats = npt.NDArray[np.float64]
 Columns = tuple[Ints, Ints, Words, Floats]
 
 FRAME, VOID, OPEN, END, DAMAGED = range(5)  # what next_frame found
+_LAST_SCOPE = 0xFFFF_FFFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +76,9 @@ class Block:
         whole = np.frombuffer(self.mapped, "<i8", n * (k + 3), start).reshape(n, k + 3)
         return whole[:, k + 2], whole[:, k], whole[:, k + 1].view("<u8"), whole[:, :k].view("<f8")
 
-    def rows(self, start: int, stop: int) -> tuple[Rows | None, list[int]]:
-        """Return the committed rows of some slots, and which slots are holes: claimed or not yet, but not committed."""
+    def rows(self, start: int, stop: int) -> tuple[Rows | None, list[int], int]:
+        """Return the committed rows of some slots, which slots are holes (claimed or not yet, but not committed), and
+        how many rows name a scope that cannot be: they are damaged, and left out."""
         times, steps, scopes, all_values = self.columns
         time_ns = times[start:stop].copy()  # the writer goes on meanwhile: one look decides
         step, scope, value = steps[start:stop], scopes[start:stop], all_values[start:stop]
@@ -85,9 +87,13 @@ class Block:
         if not keep.all():
             holes = [start + int(index) for index in np.flatnonzero(time_ns == 0)]
             time_ns, step, scope, value = time_ns[keep], step[keep], scope[keep], value[keep]
+        damaged = 0
+        if self.header.kind == fmt.GROUP and (wrong := scope > _LAST_SCOPE).any():
+            damaged, keep = int(np.count_nonzero(wrong)), ~wrong
+            time_ns, step, scope, value = time_ns[keep], step[keep], scope[keep], value[keep]
         if not len(time_ns):
-            return None, holes
-        return Rows(self.header.group, self.values, time_ns, step, scope, value), holes
+            return None, holes, damaged
+        return Rows(self.header.group, self.values, time_ns, step, scope, value), holes, damaged
 
     def committed(self, index: int, *, exact: bool) -> int:
         """Return the end of the committed slots, of which `index` is known to be at or before it.

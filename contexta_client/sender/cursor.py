@@ -31,7 +31,7 @@ class Cursor:
     series: dict[int, tuple[int, int]] = field(default_factory=dict)
     holes: tuple[Hole, ...] = ()  # passed, and not committed when they were
     torn: int = 0  # metrics whose slot will never be committed
-    unreadable: int = 0  # damaged frames and blocks
+    unreadable: int = 0  # damaged frames, blocks and rows
     said: tuple[int, ...] = (0,) * (2 * len(REASONS))  # totals of the Dropped entries so far
     open_scopes: int = 0  # that the session opened itself
     began: bool = False  # SessionOpened was read

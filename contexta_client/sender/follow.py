@@ -64,7 +64,7 @@ class JournalPart:
 
 @dataclass(frozen=True, slots=True)
 class RowsPart:
-    """Rows (None: there are none), where to go on, holes that were passed, and how many blocks were damaged."""
+    """Rows (None: there are none), where to go on, holes that were passed, and how many blocks or rows were damaged."""
 
     rows: Rows | None
     at: Place
@@ -249,8 +249,8 @@ class SpoolReader:
         following = (number + 1, 0) if number < end[0] and stop >= capacity else (number, max(index, stop))
         if stop <= index:
             return RowsPart(None, following)
-        rows, holes = block.rows(index, stop)
-        return RowsPart(rows, following, tuple((group, number, hole) for hole in holes))
+        rows, holes, damaged = block.rows(index, stop)
+        return RowsPart(rows, following, tuple((group, number, hole) for hole in holes), damaged)
 
     def _behind_missing(self, kind: int, group: int, number: int, end: Place) -> Place:
         later = [each for each in self.numbers(kind, group) if each > number]
@@ -258,18 +258,21 @@ class SpoolReader:
             return min(later), 0
         return (number + 1, 0) if number < end[0] or end[1] else (number, 0)
 
-    def take_holes(self, holes: Iterable[Hole]) -> tuple[list[Rows], tuple[Hole, ...]]:
-        """Return the rows that were committed since they were holes, and the holes that are left."""
+    def take_holes(self, holes: Iterable[Hole]) -> tuple[list[Rows], tuple[Hole, ...], int]:
+        """Return the rows that were committed since they were holes, the holes that are left, and how many rows were
+        damaged."""
         found: list[Rows] = []
         left: list[Hole] = []
+        damaged = 0
         for group, number, index in holes:
             block = self.block(fmt.GROUP if group else fmt.ROWS, group, number)
-            rows, still = block.rows(index, index + 1) if block is not None else (None, [index])
+            rows, still, wrong = block.rows(index, index + 1) if block is not None else (None, [index], 0)
+            damaged += wrong
             if rows is not None:
                 found.append(rows)
             elif still:
                 left.append((group, number, index))
-        return found, tuple(left)
+        return found, tuple(left), damaged
 
     # --- journal ---
 

@@ -347,3 +347,15 @@ def test_a_writer_is_gone_when_its_lock_is_free(tmp_path: Path) -> None:
     assert reader.writer_is_gone()
     reader.close()
     holder.close()
+
+
+def test_a_group_row_of_an_impossible_scope_spoils_only_itself(spool: SpoolWriter) -> None:
+    spool.begin()
+    spool.entry("group_defined", group_id=1, key_id=[1])
+    spool.group_row(1, [1.0])
+    spool.group_row(1, [2.0], scope=1 << 33)
+    spool.group_row(1, [3.0])
+    reading = Reading(spool)
+    reading.read()
+    assert [list(rows.value) for batch in reading.batches for rows in batch.rows] == [[1.0, 3.0]]
+    assert reading.cursor.unreadable == 1
