@@ -195,6 +195,7 @@ class Daemon:
             ("grpc.max_send_message_length", MAX_ANSWER_BYTES),
             ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
             ("grpc.so_reuseport", 0),
+            ("grpc.compression_enabled_algorithms_bitset", 1),  # none, since older gRPC unpacks without a bound
             ("grpc.http2.bdp_probe", 0),  # else gRPC buffers whole bodies of calls that nobody reads yet
         ]
         server = grpc.aio.server(interceptors=[Gatekeeper(self.tenancy.token(), self.activity)], options=options)

@@ -18,6 +18,10 @@ MANIFEST, DATA = "manifest.json", "data"
 MAX_MANIFEST_BYTES = 512 << 20
 MAX_PATH_CHARS = 4096
 PARTS = ("log", "columns", "artifacts", "cache", "reports", "exports", "other")
+NEVER = (  # what belongs to one machine, waits in memory, or follows the log and might not match it
+    *("daemon", "metadata", "records/columns/lock", "cache/spool", "cache/spill"),
+    *("cache/capture/record.jsonl", "cache/capture/artifact.jsonl"),
+)
 REBUILT = "what follows the log and is not in here is made again by the daemon"
 
 
@@ -98,7 +102,7 @@ def parts_of(path: str, where: str = "the manifest") -> list[str]:
         or len(path) > MAX_PATH_CHARS
         or "\0" in path
         or any(name in ("", ".", "..") for name in names)
-        or names[0] in ("daemon", "metadata")  # the token, the lock, and what follows the log are never restored
+        or any("/".join(names[: each.count("/") + 1]) == each for each in NEVER)
     ):
         raise _unsafe(path, where)
     try:

@@ -26,6 +26,8 @@ Int64s = npt.NDArray[np.int64]
 UInt64s = npt.NDArray[np.uint64]
 Float64s = npt.NDArray[np.float64]
 
+MAX_PARTS = 1 << 16  # of a body; each becomes objects of hundreds of bytes, and takes no more than two in the body
+
 
 class BadBatchError(ContextaError):
     """A body that is not a batch: followers set it aside and go on."""
@@ -78,6 +80,8 @@ def decode(batch: LoggedBatch) -> DecodedBatch:
     its entries only. Raises BadBatchError."""
     if batch.skeleton:
         return DecodedBatch(_entries_of_skeleton(batch), (), ())
+    if _has_too_many_parts(batch.body):
+        raise BadBatchError(f"the body has over {MAX_PARTS} parts", details={"position": str(batch.position)})
     try:
         raw = capture_pb2.RawBatch.FromString(batch.body)
         entries = tuple(map(capture_pb2.Entry.FromString, raw.entries))
@@ -110,6 +114,41 @@ def _entries_of_skeleton(batch: LoggedBatch) -> tuple[capture_pb2.Entry, ...]:
 def decode_step(step: Int64s) -> tuple[Int64s, npt.NDArray[np.bool_]]:
     """Return (steps, which of them are steps at all) from the stored form: 0 none, n > 0: n - 1, n < 0: n."""
     return step - (step > 0), step != 0
+
+
+def _has_too_many_parts(body: bytes) -> bool:
+    """Whether a body has more fields than a batch may have. What is no message has as many as can be read of it."""
+    if len(body) <= 2 * MAX_PARTS:
+        return False
+    at = parts = 0
+    try:
+        while at < len(body) and parts <= MAX_PARTS:
+            tag, at = _varint(body, at)
+            wire_type = tag & 7
+            if wire_type in (0, 2):
+                number, at = _varint(body, at)
+                at += number if wire_type == 2 else 0
+            else:
+                at += {1: 8, 5: 4}.get(wire_type, 0)
+            parts += 1
+    except IndexError:
+        pass
+    return parts > MAX_PARTS
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    """Return the number that stands at a place, and where it ends."""
+    number = data[at]
+    at += 1
+    if number < 0x80:
+        return number, at
+    number &= 0x7F
+    shift = 7
+    while (byte := data[at]) >= 0x80 and shift < 63:
+        number |= (byte & 0x7F) << shift
+        shift += 7
+        at += 1
+    return number | byte << shift, at + 1
 
 
 def _items(batch: DecodedBatch) -> int:

@@ -192,7 +192,10 @@ def test_a_manifest_of_which_any_byte_changed_is_refused(config: UnifiedConfig) 
 
 @pytest.mark.parametrize(
     "path",
-    ["../out", "a/../../out", "/etc/out", "", ".", "a//b", "a/.", "a\0b", "daemon/token", "metadata/mirror.json"],
+    [
+        *("../out", "a/../../out", "/etc/out", "", ".", "a//b", "a/.", "a\0b", "daemon/token", "metadata/mirror.json"),
+        *("records/columns/lock", "cache/spool/x/header", "cache/spill/x/rows-0", "cache/capture/record.jsonl"),
+    ],
 )
 def test_a_manifest_that_names_a_hostile_path_is_refused(config: UnifiedConfig, path: str) -> None:
     result = made(config)

@@ -4,6 +4,7 @@ from logged import FakeLog, columns, entry, key_defined, rows, session_opened
 
 from contexta.v1 import capture_pb2 as pb
 from contexta_daemon.batches import BadBatchError, decode, decode_step, format_ns, format_ns_array, parse_instant
+from contexta_daemon.batches.decode import MAX_PARTS
 
 
 def test_items_are_numbered_entries_then_columns_then_rows():
@@ -88,3 +89,10 @@ def test_a_printed_time_is_read_back_to_the_microsecond():
     assert parse_instant(format_ns(1_767_225_600_123_456_789)) == 1_767_225_600_123_456_000
     assert parse_instant("2026-01-01T00:00:00Z") == 1_767_225_600_000_000_000
     assert parse_instant("2026-01-01T01:00:00.5+01:00") == 1_767_225_600_500_000_000
+
+
+def test_a_body_of_more_parts_than_a_batch_has_is_refused_before_it_is_read():
+    entries = b"\x0a\x00" * MAX_PARTS
+    assert len(decode(FakeLog().add_body(1, entries, MAX_PARTS)).entries) == MAX_PARTS
+    with pytest.raises(BadBatchError, match="parts"):
+        decode(FakeLog().add_body(1, entries + b"\x12\x00", MAX_PARTS))
