@@ -92,7 +92,7 @@ def read_file(path: Path) -> dict[str, Any]:
 
     try:
         values = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # also numbers too long and tables too deep for Python
         raise ConfigError(
             f"The configuration file {path} cannot be read: {error}.",
             code="config_file_unreadable",

@@ -249,8 +249,8 @@ class SpoolReader:
         following = (number + 1, 0) if number < end[0] and stop >= capacity else (number, max(index, stop))
         if stop <= index:
             return RowsPart(None, following)
-        rows, holes, damaged = block.rows(index, stop)
-        return RowsPart(rows, following, tuple((group, number, hole) for hole in holes), damaged)
+        rows, holes, wrong = block.rows(index, stop)
+        return RowsPart(rows, following, tuple((group, number, hole) for hole in holes), wrong)
 
     def _behind_missing(self, kind: int, group: int, number: int, end: Place) -> Place:
         later = [each for each in self.numbers(kind, group) if each > number]
