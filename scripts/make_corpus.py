@@ -62,7 +62,8 @@ def frames() -> dict[str, bytes]:
 def _payloads() -> tuple[int, bytes, bytes, bytes]:
     envelope, body = make_batch(session(9), 0)
     checkpoint = encode_checkpoint([(session(1), SessionState(3, b"cursor", False, 5))])
-    return int(body.compressed), b"".join(encode_batch(envelope, body)), checkpoint, encode_session_closed(session(9), 4)
+    closed = encode_session_closed(session(9), 4)
+    return int(body.compressed), b"".join(encode_batch(envelope, body)), checkpoint, closed
 
 
 def segment() -> dict[str, bytes]:
@@ -150,7 +151,8 @@ def backup() -> dict[str, bytes]:
 
 
 def config() -> dict[str, bytes]:
-    whole = b'project_name = "demo"\n[capture]\nspool_bytes = "64MiB"\nlocal_jsonl = true\n[records]\ndurability = "sync"\n'
+    whole = b'project_name = "demo"\n[capture]\nspool_bytes = "64MiB"\nlocal_jsonl = true\n'
+    whole += b'[records]\ndurability = "sync"\n'
     return {
         "whole": whole,
         "profile": b'profile_name = "test"\n[daemon]\nidle_timeout_s = 5.5\n',

@@ -82,7 +82,8 @@ class Rpcs:
         try:
             path = f"/{service}/{method.name}"
             if method.client_streaming:
-                answers = self._channel.stream_stream(path)(iter([body]), metadata=self._calls.metadata, timeout=timeout)
+                call = self._channel.stream_stream(path)
+                answers = call(iter([body]), metadata=self._calls.metadata, timeout=timeout)
             elif method.server_streaming:
                 answers = self._channel.unary_stream(path)(body, metadata=self._calls.metadata, timeout=timeout)
             else:

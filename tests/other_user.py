@@ -29,7 +29,7 @@ def as_user(uid: int, work: Callable[[], Any]) -> Any:
         os.write(writing, told)
         os._exit(0)
     os.close(writing)
-    with open(reading, "rb") as pipe:
+    with os.fdopen(reading, "rb") as pipe:
         told = pipe.read()
     os.waitpid(child, 0)
     succeeded, found = pickle.loads(told)

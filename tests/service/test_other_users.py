@@ -51,7 +51,8 @@ def public_folder() -> Iterator[Path]:
 
 def open_to_others(folder: Path) -> list[str]:
     paths = [folder, *(Path(base, name) for base, folders, files in os.walk(folder) for name in [*folders, *files])]
-    return [f"{path} {path.lstat().st_mode:o}" for path in paths if path.lstat().st_mode & 0o077 and not path.is_symlink()]
+    modes = {path: path.lstat().st_mode for path in paths if not path.is_symlink()}
+    return [f"{path} {mode:o}" for path, mode in modes.items() if mode & 0o077]
 
 
 def test_whatever_the_umask_all_that_a_run_leaves_is_its_owners_alone(served: Served, tmp_path: Path) -> None:
@@ -97,7 +98,9 @@ def test_another_user_reaches_neither_socket_nor_token_nor_records(start, public
 
 @needs_root
 @pytest.mark.parametrize("place", ["a socket of theirs in a folder of theirs", "a socket of theirs in ours"])
-def test_a_socket_that_another_user_put_there_is_never_spoken_to(served: Served, public_folder: Path, place: str) -> None:
+def test_a_socket_that_another_user_put_there_is_never_spoken_to(
+    served: Served, public_folder: Path, place: str
+) -> None:
     ctx = served.contexta()
     with ctx.run("r"):
         pass
@@ -166,7 +169,9 @@ def test_no_service_answers_without_the_token(start, tmp_path: Path, metadata) -
     daemon = start(tmp_path / "ws").serves()
     with daemon.calls() as calls:
         token = calls.metadata[0][1]
-        wrong = tuple((key, value.replace("{token}", token) if isinstance(value, str) else value) for key, value in metadata)
+        wrong = tuple(
+            (key, value.replace("{token}", token) if isinstance(value, str) else value) for key, value in metadata
+        )
         calls.metadata = wrong
         with pytest.raises(grpc.RpcError) as caught:
             calls.status()

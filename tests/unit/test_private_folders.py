@@ -102,7 +102,8 @@ def test_a_workspace_that_another_user_can_lead_elsewhere_is_refused(open_folder
         return ""
 
     named = workspace if whose == "the workspace" else workspace / "records"
-    assert as_user(ANOTHER, refused) == f"{named} belongs to user {STRANGER}, not to {ANOTHER}; use a folder of your own"
+    said = f"{named} belongs to user {STRANGER}, not to {ANOTHER}; use a folder of your own"
+    assert as_user(ANOTHER, refused) == said
 
 
 @needs_root
