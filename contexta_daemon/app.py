@@ -211,7 +211,8 @@ class Daemon:
             expected_terminal_stages=self.config.interpretation.expected_terminal_stages,
         )
         query_pb2_grpc.add_QueryServicer_to_server(queries, server)
-        store = StoreService(self.catalog, self.log, self.puts, CatalogWait(self.log, self.runner))
+        wait = CatalogWait(self.log, self.runner)
+        store = StoreService(self.catalog, self.log, self.puts, wait, self.columns.folder.path)
         store_pb2_grpc.add_StoreServicer_to_server(store, server)
         status_pb2_grpc.add_StatusServicer_to_server(self._status_service(), server)
         self.health = health.aio.HealthServicer()

@@ -77,7 +77,9 @@ class LeanBench(Bench):
         for number in range(batches):
             session = 1 + number % 2
             entries = [entry(event=pb.EventCaptured(scope_id=1, key=f"e{number}", level="info"))] * (number % 3)
-            self.log.add(session, *entries, columns=singles(chance), rows=groups(chance))
+            parts = {"columns": singles(chance), "rows": groups(chance)}
+            if entries or any(parts.values()):
+                self.log.add(session, *entries, **parts)
         self.run()
         return self
 

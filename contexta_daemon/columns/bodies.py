@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,9 +13,9 @@ import numpy.typing as npt
 
 from contexta_daemon.batches import Numbers, body_of, read_skeleton
 from contexta_daemon.batches.skeleton import Skeleton
-from contexta_daemon.log import LeanBatch, Position
+from contexta_daemon.log import LeanBatch, LogIOError, Position
 
-from .files import PUT_AWAY, listed
+from .files import DAMAGED, PUT_AWAY, listed, named
 from .gathering import CANONICAL_NAN
 from .reading import ATTEMPTS, connection
 
@@ -55,8 +56,8 @@ def fetcher(folder: Path) -> Callable[[Sequence[LeanBatch]], list[bytes | None]]
 def fetch_bodies(folder: Path, batches: Sequence[LeanBatch]) -> list[bytes | None]:
     """Return the bodies of batches of one segment that are near each other; None where metrics are missing.
 
-    All files count that have something of that part of the log, also those that were put away: what the log let go of
-    may be nowhere else.
+    All files count that have something of that part of the log, also those that were put away or are damaged: what the
+    log let go of may be nowhere else. Raises LogIOError when it cannot be told what files have.
     """
     wanted = [_wanted(batch) for batch in batches]
     known = [each for each in wanted if each is not None]
@@ -82,23 +83,28 @@ def _look_up(folder: Path, wanted: Sequence[_Wanted]) -> dict[bytes, _Found]:
         ranges[session] = min(first, each.first), max(end, each.end)
     offsets, segment = [each.batch.offset for each in wanted], wanted[0].batch.segment
     first_place, last_place = Position(segment, min(offsets)), Position(segment, max(offsets))
-    for left in reversed(range(ATTEMPTS)):
+    for _ in range(ATTEMPTS):
         paths = _files(folder, first_place, last_place)
         parts = [_read(path, ranges) for path in paths]
-        if not left or all(path.exists() for path in paths):  # else merged away since the look into the folder
-            break
-    return _by_session([part for part in parts if part is not None], list(ranges))
+        if all(path.exists() for path in paths):  # else merged away since the look into the folder
+            return _by_session([part for part in parts if part is not None], list(ranges))
+    raise LogIOError(f"files in {folder} come and go while they are looked into", errno=errno.EAGAIN, segment=segment)
 
 
 def _files(folder: Path, first: Position, last: Position) -> list[Path]:
     """Return the files that have something from `first` up to and with `last`."""
     folders = [folder, *sorted(folder.glob(f"{PUT_AWAY}*"))]
     files = [(place / file.name, file) for place in folders for file in listed(place)]
+    # Those that are damaged somewhere, too: whether it is here a body's digest tells.
+    aside = [(path, named(path.name.removesuffix(DAMAGED))) for path in folder.glob(f"*{DAMAGED}")]
+    files += [(path, file) for path, file in aside if file is not None]
     return [path for path, file in files if file.start <= last and first < file.end]
 
 
 def _read(path: Path, ranges: dict[bytes, tuple[int, int]]) -> dict[str, Any] | None:
-    """Return what a file has; None when it cannot be read."""
+    """Return what a file has; None when it is damaged, or gone."""
+    import duckdb
+
     sessions = [session.hex() for session in ranges]
     first, end = zip(*ranges.values(), strict=True)
     with connection().cursor() as cursor:
@@ -106,9 +112,11 @@ def _read(path: Path, ranges: dict[bytes, tuple[int, int]]) -> dict[str, Any] | 
             given = [sessions, list(range(len(sessions))), first, end, str(path)]
             found = cursor.execute(_METRICS, given).fetchnumpy()
             return {name: np.ma.filled(column, _MISSING.get(name, 0)) for name, column in found.items()}
-        except Exception as error:  # of DuckDB, of memory
+        except (duckdb.OutOfMemoryException, MemoryError) as error:
+            raise LogIOError(f"the columns in {path} cannot be read: {error}", errno=errno.ENOMEM) from error
+        except duckdb.Error as error:
             if path.exists():
-                _log.warning("the columns cannot be read, the log lacks their metrics: %s", error)
+                _log.warning("%s is damaged, and the log lacks its metrics: %s", path, error)
             return None
 
 

@@ -19,7 +19,7 @@ from contexta_daemon.catalog import Catalog
 from contexta_daemon.catalog.schema import HAS_METRICS, HAS_STORED
 from contexta_daemon.log import LoggedBatch, Position
 
-from .files import ColumnFolder, end_of
+from .files import ColumnFolder, damaged, end_of
 from .merging import FAN_IN
 from .worker import Steps, Worker
 
@@ -30,6 +30,7 @@ FILE_LOG_BYTES = 64 << 20  # read again after a crash at most, also where there 
 CLOSING_ROWS = 100_000  # a moment's work
 QUIET_S = 2.0
 OLDEST_S = 10.0
+CHECK_AFTER_S = 5.0  # of the start: there are more urgent things
 CATALOG_TIMEOUT_S = 30.0
 _WORKER_IDLE_S = 30.0
 _END_TIMEOUT_S = 10.0
@@ -69,6 +70,7 @@ class Columns:
         self._failure: Exception | None = None
         chain = self._folder.chain()
         self._unmerged = len(chain)  # files since the last merge
+        self._check_at = time.monotonic() + CHECK_AFTER_S if chain else None  # those that another process wrote
         self._position = self._taken = end_of(chain)  # in files, and collected
         self._rows = self._log_bytes = 0  # collected, and the log it took
         self._since = self._last = 0.0  # when the first and the last of them came
@@ -92,6 +94,7 @@ class Columns:
             elif before > committed:
                 self._folder.put_away_beyond(committed)
             self._discard()
+            self._start_tender()
             return self._position < before
 
     def follow(self, batches: Sequence[LoggedBatch], end: Position) -> None:
@@ -105,8 +108,7 @@ class Columns:
             except BaseException:
                 self._discard()
                 raise
-            if self._tender is not None and not self._tender.ident:
-                self._tender.start()
+            self._start_tender()
             self._changed.notify_all()
 
     def flush(self) -> Position:
@@ -126,6 +128,18 @@ class Columns:
         except BaseException:
             self._stop_merger()
             raise
+
+    def check(self) -> int:
+        """Put aside the files that are not what was written; return how many. What they held is read out of the log,
+        and made again. Raises OSError."""
+        wrong = damaged(self._folder.path, self._folder.chain())
+        with self._changed:
+            for file in wrong:
+                self._folder.put_aside(file)
+            if wrong:
+                self._failure = StorageError(f"{len(wrong)} files in {self._folder.path} were damaged", retryable=True)
+                self._stop_collector()
+        return len(wrong)
 
     def close(self) -> None:
         """End the processes, having written what was collected where that takes no time. Idempotent."""
@@ -203,6 +217,10 @@ class Columns:
         self._forget()
         self._position = self._taken = end_of(self._folder.chain())
 
+    def _start_tender(self) -> None:
+        if self._tender is not None and not self._tender.ident:
+            self._tender.start()
+
     def _stop_collector(self) -> None:
         if self._collector is not None:
             self._collector.close()
@@ -220,6 +238,8 @@ class Columns:
                     return
                 if self._due() == 0:
                     self._write_or_note()
+            if self._check_at is not None and self._check_at <= time.monotonic():
+                self._check_all()
             if self._unmerged >= FAN_IN:
                 self._merge_all()
 
@@ -229,8 +249,12 @@ class Columns:
             return None
         if self._unmerged >= FAN_IN:
             return 0
-        due = self._due()
-        return due if due is not None else _WORKER_IDLE_S if self._collector is not None else None
+        waits = [] if self._check_at is None else [max(0.0, self._check_at - time.monotonic())]
+        if (due := self._due()) is not None:
+            waits.append(due)
+        elif self._collector is not None:
+            waits.append(_WORKER_IDLE_S)
+        return min(waits, default=None)
 
     def _due(self) -> float | None:
         """In how many seconds what was collected is to be written; None when there is nothing."""
@@ -250,6 +274,13 @@ class Columns:
                 _log.warning("columns cannot be written: %s", error)
             self._failure = error
             self._stop_collector()
+
+    def _check_all(self) -> None:
+        self._check_at = None
+        try:
+            self.check()
+        except OSError as error:
+            _log.warning("columns cannot be checked: %s", error)
 
     def _merge_all(self) -> None:
         """Merge until nothing is left to be merged. The log is followed meanwhile."""

@@ -1,13 +1,15 @@
 """The folder of Parquet files: their names, which of them count, and how one comes to stand there.
 
 A file's name tells which range of the log it holds, so the folder needs no index: what counts is the *chain*, the files
-that follow each other without a gap from the beginning of the log, and its end is how far the columns are durable.
+that follow each other without a gap from the beginning of the log, and its end is how far the columns are durable. The
+name tells a digest of the file too: Parquet has no checksums that its readers look at.
 A file appears by a rename after it was synced. Merged files take the place of those whose range they hold: these count
 no longer from the rename on, and are then deleted. So a crash between any two steps loses and doubles nothing.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import logging
@@ -15,8 +17,10 @@ import os
 import re
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import xxhash
 
 from contexta.errors import StorageError
 from contexta_daemon.log import Position
@@ -27,24 +31,30 @@ _log = logging.getLogger(__name__)
 
 BEGINNING = Position(0, 0)
 UNFINISHED = ".new"
+DAMAGED = ".damaged"
 PUT_AWAY = "old-"  # begins the names of folders with files that follow from no log, or from none any more
 SPILL_FOLDER = "sorting"  # where DuckDB sorts what does not fit in memory
 _STATE, _LOCK = "log.json", "lock"
 _LOCK_TIMEOUT_S = 5.0
 _LOCK_RETRY_S = 0.02
-_NAME = re.compile(r"(\d{10})-(\d{12})_(\d{10})-(\d{12})\.parquet", re.ASCII)
+_RANGE = r"(\d{10})-(\d{12})_(\d{10})-(\d{12})"
+_NAME = re.compile(rf"{_RANGE}\.([0-9a-f]{{16}})\.parquet", re.ASCII)
+_UNFINISHED_NAME = re.compile(rf"({_RANGE}\.parquet|{re.escape(_STATE)}){re.escape(UNFINISHED)}", re.ASCII)
+_READ_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class ColumnFile:
-    """One file: the metrics of the log from `start` up to `end`."""
+    """One file: the metrics of the log from `start` up to `end`. `digest`: of its bytes; empty while it is written."""
 
     start: Position
     end: Position
+    digest: str = ""
 
     @property
     def name(self) -> str:
-        return f"{_written(self.start)}_{_written(self.end)}.parquet"
+        digest = f".{self.digest}" if self.digest else ""
+        return f"{_written(self.start)}_{_written(self.end)}{digest}.parquet"
 
     def within(self, other: ColumnFile) -> bool:
         return other.start <= self.start and self.end <= other.end
@@ -55,13 +65,33 @@ def _written(position: Position) -> str:
 
 
 def named(name: str) -> ColumnFile | None:
-    """Return the file of a name; None when it is not one of ours."""
+    """Return the finished file of a name; None when it is not one of ours."""
     found = _NAME.fullmatch(name)
     if found is None:
         return None
-    numbers = [int(group) for group in found.groups()]
-    file = ColumnFile(Position(*numbers[:2]), Position(*numbers[2:]))
+    *numbers, digest = found.groups()
+    places = [int(number) for number in numbers]
+    file = ColumnFile(Position(*places[:2]), Position(*places[2:]), digest)
     return file if file.start < file.end else None
+
+
+def digest_of(path: Path) -> str:
+    """Return xxh3-64 of a file's bytes, as 16 hex digits. Raises OSError."""
+    state = xxhash.xxh3_64()
+    with path.open("rb", buffering=0) as file:
+        while data := file.read(_READ_BYTES):
+            state.update(data)
+    return state.hexdigest()
+
+
+def damaged(folder: Path, files: Iterable[ColumnFile]) -> list[ColumnFile]:
+    """Return those that are not what was written. Raises OSError when it cannot be told."""
+    found = []
+    for file in files:
+        with contextlib.suppress(FileNotFoundError):  # merged meanwhile
+            if digest_of(folder / file.name) != file.digest:
+                found.append(file)
+    return found
 
 
 def listed(folder: Path) -> list[ColumnFile]:
@@ -140,13 +170,15 @@ class ColumnFolder:
         """Where a file is written before it counts."""
         return self.path / (file.name + UNFINISHED)
 
-    def finish(self, file: ColumnFile) -> None:
-        """Make an unfinished file count, durably."""
+    def finish(self, file: ColumnFile) -> ColumnFile:
+        """Make an unfinished file count, durably; return it with its digest."""
         self.require_ours()
         written = self.unfinished(file)
         _sync(written)
-        os.replace(written, self.path / file.name)
+        finished = replace(file, digest=digest_of(written))
+        os.replace(written, self.path / finished.name)
         _sync(self.path)
+        return finished
 
     def remove(self, files: Iterable[ColumnFile]) -> None:
         """Delete files whose range a larger one holds."""
@@ -154,8 +186,9 @@ class ColumnFolder:
             (self.path / file.name).unlink(missing_ok=True)
 
     def put_aside(self, file: ColumnFile) -> None:
-        """Take a file that cannot be read out of the chain; what it held is made again from the log."""
-        (self.path / file.name).rename(self.path / (file.name + ".damaged"))
+        """Take a damaged file out of the chain; what it held is made again from the log."""
+        (self.path / file.name).rename(self.path / (file.name + DAMAGED))
+        _log.warning("%s is damaged; its metrics are made again", self.path / file.name)
 
     # --- which log they are of ---
 
@@ -197,7 +230,7 @@ class ColumnFolder:
     def _clear_up(self) -> None:
         """Delete what a killed process left; put away what stands behind a gap: the log is read again from there."""
         for name in os.listdir(self.path):
-            if name.endswith(UNFINISHED) and (named(name.removesuffix(UNFINISHED)) or name == _STATE + UNFINISHED):
+            if _UNFINISHED_NAME.fullmatch(name):
                 (self.path / name).unlink(missing_ok=True)
         clear_spill(self.path / SPILL_FOLDER)
         files = listed(self.path)

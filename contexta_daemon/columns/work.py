@@ -14,7 +14,7 @@ from contexta_daemon.log import LogDirectory, LoggedBatch, MadeLean, Position, m
 from contexta_daemon.log.files import RealFiles
 
 from .bodies import fetcher
-from .files import ColumnFile, ColumnFolder
+from .files import ColumnFile, ColumnFolder, damaged
 from .gathering import Gatherer
 from .merging import next_merge
 from .parquet import ParquetWriter
@@ -62,12 +62,16 @@ class Work:
         if found is None:
             return False
         merged = chain[slice(*found)]
+        if wrong := damaged(self._folder.path, merged):
+            for file in wrong:
+                self._folder.put_aside(file)
+            return True
         whole = ColumnFile(merged[0].start, merged[-1].end)
         rows = sum(counts[slice(*found)])
         self._writer.merge([self._folder.path / file.name for file in merged], self._folder.unfinished(whole))
         if (written := self._writer.rows(self._folder.unfinished(whole))) != rows:  # they may be all that there is
             raise StorageError(f"merging {rows} metrics gave {written}; the files stay as they were")
-        self._folder.finish(whole)
+        whole = self._folder.finish(whole)
         self._folder.remove(merged)
         self._rows = {file: self._rows[file] for file in chain if file not in merged}
         self._rows[whole] = rows

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import closing
 from itertools import islice
+from pathlib import Path
 from typing import Any, TypeVar
 
 import anyio.to_thread
@@ -14,6 +15,7 @@ from contexta.contract.serialization import deserialize, deserialize_record
 from contexta.errors import ValidationError
 from contexta.v1 import capture_pb2, store_pb2, store_pb2_grpc
 from contexta_daemon.catalog import Catalog
+from contexta_daemon.columns import chain_in, damaged
 from contexta_daemon.ingest.puts import Puts
 from contexta_daemon.log import Log, LoggedBatch, Position
 from contexta_daemon.query.models import PAGE_MODELS, get_model, list_models
@@ -30,8 +32,10 @@ MAX_PROBLEMS = 100
 class StoreService(store_pb2_grpc.StoreServicer):
     """Checks and reads in threads; what is put becomes durable through `Puts`."""
 
-    def __init__(self, catalog: Catalog, log: Log, puts: Puts, wait: CatalogWait) -> None:
+    def __init__(self, catalog: Catalog, log: Log, puts: Puts, wait: CatalogWait, columns: Path) -> None:
+        """`columns`: their folder."""
         self._catalog = catalog
+        self._columns = columns
         self._log = log
         self._puts = puts
         self._wait = wait
@@ -87,11 +91,16 @@ class StoreService(store_pb2_grpc.StoreServicer):
         if found:
             report.problems.append(f"{found} damaged frames ({found - damaged} found by this check); see the log file")
         report.problems.extend(await anyio.to_thread.run_sync(self._set_aside))
+        report.problems.extend(await anyio.to_thread.run_sync(self._damaged_columns))
         report.intact = not report.problems
         return report
 
     def _read_some(self, at: Position) -> tuple[list[LoggedBatch], Position]:
         return self._log.read_some(at, limit_bytes=CHECK_BYTES)
+
+    def _damaged_columns(self) -> list[str]:
+        names = [file.name for file in damaged(self._columns, chain_in(self._columns))]
+        return [f"{name} of the columns is damaged; it is made again when the daemon starts next" for name in names]
 
     def _set_aside(self) -> list[str]:
         with closing(self._catalog.connect()) as connection:

@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -143,7 +144,7 @@ def test_killed_while_clearing_up_nothing_is_lost(tmp_path, monkeypatch):
     merged.run()
     (large,) = chain_in(merged.folder)
     shutil.copy(merged.folder / large.name, bench.folder / large.name)  # merged, and killed before the small ones went
-    (bench.folder / (large.name + ".new")).write_text("torn")
+    bench.columns._folder.unfinished(replace(large, digest="")).write_text("torn")
     for at in range(1, 4):
         bench.columns._folder.close()
         with monkeypatch.context() as patch:
@@ -176,13 +177,28 @@ def test_a_missing_file_is_noticed_and_made_again_and_what_stands_behind_is_kept
     bench.close()
 
 
-def test_a_damaged_file_is_put_aside_and_made_again(tmp_path):
+def flip(path, at):
+    data = bytearray(path.read_bytes())
+    data[at] ^= 4
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("found_by", ["merging", "a check"])
+@pytest.mark.parametrize("rot", [lambda path: path.write_bytes(b"rot"), lambda path: flip(path, 40)])
+def test_a_damaged_file_is_put_aside_and_made_again(tmp_path, found_by, rot):
     bench = begun(tmp_path)
     bench.run(flush_each=True)
     damaged = files.listed(bench.folder)[1]
-    (bench.folder / damaged.name).write_bytes(b"rot")
-    assert bench.columns.merge()
-    assert (bench.folder / (damaged.name + ".damaged")).read_bytes() == b"rot"
+    rot(bench.folder / damaged.name)
+    assert files.damaged(bench.folder, files.listed(bench.folder)) == [damaged]
+    if found_by == "merging":
+        assert bench.columns.merge()
+    else:
+        assert bench.columns.check() == 1
+        with pytest.raises(StorageError, match="damaged"):  # the log is to be read again
+            bench.columns.follow([], bench.log.committed)
+        assert bench.columns.position == damaged.start
+    assert (bench.folder / (damaged.name + ".damaged")).exists()
     reopened(bench)
     bench.run()
     assert bench.values() == [float(number) for number in range(BATCHES)]

@@ -161,10 +161,12 @@ def test_where_there_are_no_files_or_none_can_be_read_nothing_is_held(bench, cap
 
 
 def test_a_name_tells_its_range_and_nothing_else_is_taken_for_one():
-    file = ColumnFile(Position(1, 64), Position(12, 5_000_000_000))
-    assert file.name == "0000000001-000000000064_0000000012-005000000000.parquet"
+    file = ColumnFile(Position(1, 64), Position(12, 5_000_000_000), "0123456789abcdef")
+    assert file.name == "0000000001-000000000064_0000000012-005000000000.0123456789abcdef.parquet"
     assert named(file.name) == file
-    for other in (file.name + ".new", "x" + file.name, "data.parquet", ColumnFile(file.end, file.start).name):
+    reversed_range = ColumnFile(file.end, file.start, file.digest)
+    unfinished = ColumnFile(file.start, file.end)
+    for other in (file.name + ".new", "x" + file.name, "data.parquet", reversed_range.name, unfinished.name):
         assert named(other) is None
 
 

@@ -102,6 +102,28 @@ def test_merged_files_have_what_the_log_lacks(bench: LeanBench, monkeypatch: pyt
     assert bench.batches()[: len(before)] == before
 
 
+def test_a_damaged_file_of_columns_costs_the_metrics_that_are_damaged(bench: LeanBench) -> None:
+    before = bench.batches()
+    bench.drop()
+    (path,) = bench.folder.glob("*.parquet")
+    data = path.read_bytes()
+    seen = set()
+    for at in range(4, len(data) - 400, len(data) // 60):
+        changed = bytearray(data)
+        changed[at] ^= 0x11
+        path.write_bytes(changed)
+        found = bench.batches()
+        assert all(each in before for each in found), at
+        seen.add(len(found))
+    assert max(seen) > min(seen)  # some flips cost less than everything
+    path.write_bytes(data)
+    assert bench.columns.check() == 0
+    path.write_bytes(changed)
+    assert bench.columns.check() == 1  # and put aside it is still looked into
+    assert path.with_name(path.name + ".damaged").exists()
+    assert len(bench.batches()) == len(found)
+
+
 def test_what_columns_do_not_have_to_the_last_bit_stays_in_the_log(tmp_path: Path) -> None:
     """A metric of a scope that was never defined is in no file; a body in another encoding cannot be made again."""
     bench = LeanBench(tmp_path)
