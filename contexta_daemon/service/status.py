@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+import anyio.to_thread
+
 from contexta._version import PROTOCOL_MAX, PROTOCOL_MIN, __version__
 from contexta.v1 import capture_pb2, status_pb2, status_pb2_grpc
 from contexta_daemon.catalog import SessionInfo
@@ -81,7 +83,7 @@ class StatusService(status_pb2_grpc.StatusServicer):
             started_at=_iso(self._place.started_ns),
             uptime_s=(time.time_ns() - self._place.started_ns) / 1e9,
             log_file=self._place.log_file,
-            log=self._log_status(),
+            log=await anyio.to_thread.run_sync(self._log_status),
             followers=followers,
             sessions=await self._session_statuses(),
             admitted_bytes=self._admission.admitted_bytes,
