@@ -41,6 +41,7 @@ class LogDirectory:
         self._headers: dict[int, SegmentHeader | None] = {}
         self._lean = LeanSegments(fetch)
         self._names_settled = False
+        self.half_headers: set[int] = set()  # of whose header one copy is damaged, as far as they were read
 
     def segment_path(self, number: int) -> Path:
         return self.path / segment_name(number)
@@ -97,6 +98,8 @@ class LogDirectory:
                     self._headers[number] = segment.header()
                 except (LogCorruptError, LogTruncatedError):
                     return None
+                if not segment.header_is_whole():
+                    self.half_headers.add(number)
         return self._headers[number]
 
     def chain(self, end: Position, *, first: int = 0) -> list[tuple[int, int]]:

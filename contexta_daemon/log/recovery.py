@@ -50,6 +50,8 @@ def recover(directory: LogDirectory) -> Recovered:
     if last == 0 or found.log_id is None:
         return found
     chain = directory.chain(Position(last, directory.size(last)))
+    for number in sorted(directory.half_headers):
+        found.notes.append(f"segment {number}: a copy of its header is damaged; nothing is lost by that")
     base = _last_checkpoint(directory, chain, found)
     for number, end in chain[base:]:
         with directory.open(number) as segment:
@@ -126,8 +128,6 @@ def _replay(
     directory: LogDirectory, segment: SegmentReader | LeanReader, end: int, is_last: bool, found: Recovered
 ) -> int:
     """Apply a segment's frames to the sessions; return where it ends."""
-    if not segment.header_is_whole():
-        found.notes.append(f"segment {segment.number}: a copy of its header is damaged; nothing is lost by that")
     may_be_torn = is_last and isinstance(segment, SegmentReader)  # a lean one was durable before it had its name
     held: list[Frame | Damage] = []  # from the first damage on that no later frame tells to have been synced
     for item in segment.scan(found.log_id or b"", start=HEADER_BYTES, end=end):
