@@ -24,6 +24,7 @@ from contexta_client.capture import spool_place
 from .channel import failure_of
 from .daemon_link import DaemonLink
 from .endings import Endings
+from .room import Room
 from .session import Session
 from .spill import Spill
 from .spools import Spools
@@ -62,6 +63,7 @@ class Service:
         self.link = DaemonLink(workspace, read_config)
         self.spools = Spools(workspace)
         self.endings = Endings(self.spools)
+        self.room = Room(workspace)
         self.spill = Spill(self.spools.spilled, int(capture.get("spill_bytes", 4 << 30)))
         self._spool_bytes = int(capture.get("spool_bytes", 64 << 20))
         self._spill_after_s = spill_after_s
@@ -135,6 +137,7 @@ class Service:
             self._next_discovery = now + DISCOVER_EVERY_S
         if self.link.keep(now, wanted=self.spools.wanted()):
             self._restart(now)
+        self.room.look(now)
         moved = False
         if not any(session.stuck_s(now) > self._spill_after_s for session in self.sessions.values()):
             self.spill.trouble = ""
@@ -182,7 +185,8 @@ class Service:
     def _tell(self, now: float) -> None:
         """Write into every header whether what is captured gets anywhere, and why not."""
         for session_id, session in self.sessions.items():
-            trouble = "; ".join(text for text in (self.link.trouble, session.problem, self.spill.trouble) if text)
+            troubles = self.link.trouble, session.problem or self.room.trouble, self.spill.trouble
+            trouble = "; ".join(text for text in troubles if text)
             if self.link.trouble:
                 state = fmt.UNREACHABLE
             elif self.link.connection is None:

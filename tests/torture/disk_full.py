@@ -89,6 +89,8 @@ def _workspace(trial: Trial, place: Path, rounds: int, mirrored: bool, slowest: 
             says_s = _seconds_until_said(workspace)
             trouble = _worker(workspace).trouble
             trial.check("no room" in trouble or "full" in trouble, f"round {number}: it says {trouble!r}")
+            # The last pages of files take some more: go on only when something was refused.
+            processes.until(lambda: _refused(workspace), 30, "something is refused")
             processes.until(lambda before=before: shared[CALLS] > before + 100, 10, "capture goes on")
             pause(trial.chance, 1.0)
             (workspace / "filler").unlink()
@@ -136,6 +138,11 @@ def _seconds_until_said(workspace: Path) -> float:
 
     processes.until(said, 30, "it says that the disk is full")
     return time.monotonic() - full_since
+
+
+def _refused(workspace: Path) -> bool:
+    _fill(workspace / "filler")
+    return any(text in _worker(workspace).trouble for text in ("does not take", "cannot be moved"))
 
 
 def _worker(workspace: Path) -> LocalWorker:

@@ -55,8 +55,8 @@ def run(trial: Trial) -> None:
         with folder(trial) as place:
             _race(trial, place / "ws", each_by_one, _spawn)
     trial.figure(
-        f"{races} races of {each} forked contenders and {by_one} of {each_by_one} processes started one by one; each on "
-        f"nothing, on what a killed daemon left, and against a living one; {len(trial.failures)} not as promised"
+        f"{races} races of {each} forked contenders and {by_one} of {each_by_one} processes started one by one; each "
+        f"on nothing, on what a killed daemon left, and against a living one; {len(trial.failures)} not as promised"
     )
 
 
