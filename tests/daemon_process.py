@@ -111,6 +111,11 @@ class Calls:
         request = capture_pb2.SettleRequest(session_id=session_id, sequence=sequence, timeout_ms=timeout_ms)
         return self._capture.Settle(request, metadata=self.metadata, timeout=20).settled
 
+    def report(self, session_id: bytes, *, alive: bool) -> None:
+        worker = capture_pb2.WorkerReport(session_id=session_id, pid=1, alive=alive)
+        request = capture_pb2.ReportWorkersRequest(sender_pid=1, workers=[worker])
+        self._capture.ReportWorkers(request, metadata=self.metadata, timeout=20)
+
     def status(self) -> status_pb2.GetStatusResponse:
         return self._status.GetStatus(status_pb2.GetStatusRequest(), metadata=self.metadata, timeout=20)
 

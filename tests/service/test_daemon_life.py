@@ -245,9 +245,13 @@ def test_it_ends_when_nobody_needs_it(start, tmp_path: Path) -> None:
     assert daemon.ends() == 0
 
 
-def test_it_ends_when_a_client_asks(start, tmp_path: Path) -> None:
+def test_it_ends_when_a_client_asks_and_nobody_is_capturing(start, tmp_path: Path) -> None:
     daemon = start(tmp_path / "ws").serves()
     with daemon.calls() as calls:
+        calls.report(A, alive=True)
+        answer = calls.stop(when_idle=True)
+        assert not answer.stopping and "1 workers are capturing" in answer.reason
+        calls.report(A, alive=False)
         assert calls.stop(when_idle=True).stopping
     assert daemon.ends() == 0
 

@@ -54,12 +54,22 @@ def test_a_record_of_a_daemon_is_not_a_daemon(workspace: Path) -> None:
     assert launch.find_daemon(workspace) is None
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="where /proc tells")
+def test_a_daemon_that_has_ended_and_was_not_reaped_does_not_live() -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+    assert not launch.process_lives(ended.pid)
+    ended.wait()
+    assert not launch.process_lives(ended.pid) and launch.process_lives(os.getpid())
+
+
+@pytest.mark.parametrize(("least", "most"), [(5, 6), (0, 0)])
 def test_a_daemon_of_another_protocol_is_an_error_that_names_both(
-    workspace: Path, monkeypatch: pytest.MonkeyPatch
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, least: int, most: int
 ) -> None:
     monkeypatch.setattr(launch, "is_serving", lambda endpoint: True)
-    record(workspace, version="9.9", protocol_min=5, protocol_max=6)
-    with pytest.raises(VersionMismatchError, match=r"9\.9.*protocol 5 to 6.*1 to 1"):
+    record(workspace, version="9.9", protocol_min=least, protocol_max=most)
+    with pytest.raises(VersionMismatchError, match=rf"9\.9.*protocol {least} to {most}.*1 to 1"):
         launch.find_daemon(workspace)
     with pytest.raises(VersionMismatchError):  # it cannot be asked to end, so it stays
         launch.ensure_daemon(workspace, timeout_s=5)

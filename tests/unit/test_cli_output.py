@@ -11,7 +11,7 @@ import pytest
 
 from contexta.config import load_config
 from contexta.errors import NotFoundError
-from contexta_client.cli.output import Terminal, handled, human_bytes, human_seconds, plain, shown
+from contexta_client.cli.output import Terminal, handled, human_bytes, human_seconds, number, plain, shown
 
 
 @pytest.fixture
@@ -104,3 +104,8 @@ def test_errors_are_json_for_programs(capsys) -> None:
         raise click.UsageError("no such option")
     assert ended.value.code == 2
     assert capsys.readouterr().err == '{"error": "UsageError", "code": "usage", "message": "no such option"}\n'
+
+
+def test_numbers_for_people_have_six_digits_and_nan_is_said() -> None:
+    given = [0.1234567, 3.0, 1234567.0, 1200, float("nan"), float("-inf"), None]
+    assert [number(each) for each in given] == ["0.123457", "3", "1.23457e+06", "1,200", "NaN", "-inf", "-"]

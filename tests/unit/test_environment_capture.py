@@ -29,6 +29,11 @@ def test_names_of_secrets_are_known(name: str) -> None:
     assert is_secret_name(name, PATTERNS)
 
 
+def test_a_pattern_means_names_with_dashes_and_with_underscores() -> None:
+    assert is_secret_name("license-code", ["license_code"])
+    assert is_secret_name("LICENSE_CODE", ["license-code"])
+
+
 @pytest.mark.parametrize("name", ["--epochs", "lr", "monkey", "key", "model.path"])
 def test_other_names_are_not(name: str) -> None:
     assert not is_secret_name(name, PATTERNS)

@@ -161,6 +161,18 @@ def test_the_best_run_is_looked_for_in_every_stage_unless_one_is_named():
     assert select_best_run(runs, "auc", higher_is_better=False)[0] == "run:p.a"
 
 
+@pytest.mark.parametrize("higher", [True, False])
+def test_of_equally_good_runs_and_stages_the_first_is_best(higher):
+    runs = [facts(each, series("auc", 0.5, each, "x"), series("auc", 0.5, each, "y")) for each in "abc"]
+    assert select_best_run(runs, "auc", higher_is_better=higher) == ("run:p.a", 0.5, "x")
+
+
+def test_a_mean_over_ranks_counts_only_points_that_are_numbers():
+    ranks = (series("x", 1.0, rank=0, count=10, non_finite=9, mean=1.0), series("x", 5.0, rank=1, mean=5.0))
+    found = compare_runs(facts("a", *ranks), facts("b"), policy="mean")
+    assert only_delta(found).left_value == 3.0
+
+
 def test_nan_is_never_best_and_nothing_at_all_is_an_error():
     runs = [facts("a", series("auc", math.nan)), facts("b", series("auc", 0.1))]
     assert select_best_run(runs, "auc")[0] == "run:p.b"

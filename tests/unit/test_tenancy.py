@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -72,6 +73,27 @@ def test_sockets_of_the_dead_are_swept_and_those_of_the_living_and_the_newborn_a
     alive.close()
 
 
+def test_what_a_stale_record_names_is_removed_only_if_it_is_a_socket_of_this_workspace(
+    tenancy: Tenancy, short_folder: Path
+) -> None:
+    (short_folder / "old").mkdir()
+    name = f"{workspace_hash(tenancy.workspace)}-00000001.sock"
+    for path, kept in (
+        (short_folder / "old" / name, True),  # a file of the user's
+        (short_folder / "old" / f"{'0' * 12}-00000001.sock", True),  # a socket of another workspace
+        (short_folder / "old" / name, False),
+    ):
+        if path.name == name and kept:
+            path.write_text("mine")
+        else:
+            path.unlink(missing_ok=True)
+            bound(path, age_s=0, listening=False)
+        told = {"workspace": str(tenancy.workspace), "socket": str(path), "instance": "00000001"}
+        (tenancy.folder / "daemon.json").write_text(json.dumps(told))
+        tenancy.place_socket(str(short_folder))
+        assert path.exists() == kept
+
+
 def test_a_folder_is_made_private_and_a_strange_one_is_refused(tmp_path: Path) -> None:
     own_folder(tmp_path / "new")
     assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
@@ -85,8 +107,8 @@ def test_a_folder_is_made_private_and_a_strange_one_is_refused(tmp_path: Path) -
 
 def test_a_token_is_kept_and_a_damaged_one_replaced(tenancy: Tenancy) -> None:
     token = tenancy.token()
-    assert len(token) == 64 and tenancy.token() == token
     assert tenancy.token_file.stat().st_mode & 0o777 == 0o600
+    assert len(token) == 64 and tenancy.token() == token
     tenancy.token_file.write_bytes(b"\xff\n")
     assert tenancy.token() != token
 
@@ -105,3 +127,17 @@ Tenancy(Path(sys.argv[1])).token()
     after.token()
     assert list(after.folder.glob(".*")) == []
     after.withdraw()
+
+
+def test_a_token_that_others_can_read_is_theirs_no_longer(tenancy: Tenancy) -> None:
+    token = tenancy.token()
+    tenancy.token_file.chmod(0o644)
+    assert tenancy.token() == token
+    assert tenancy.token_file.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_folder_of_somebody_else_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    somebody_else = os.getuid() + 1
+    monkeypatch.setattr(os, "getuid", lambda: somebody_else)
+    with pytest.raises(PermissionError):
+        own_folder(tmp_path)
