@@ -16,8 +16,7 @@ def run(trial: Trial) -> None:
         trial.say(said)
         trial.check(verdict.outcome == CAUGHT, said)
 
-    problem, verdicts = try_all(chosen, tell=tell)
-    trial.check(not problem, f"the tests do not even pass without a mutant: {problem[-400:]}")
+    verdicts = try_all(chosen, tell=tell)
     caught = sum(verdict.outcome == CAUGHT for verdict in verdicts)
     kinds = len({verdict.mutant.kind for verdict in verdicts})
     trial.figure(f"{caught} of {len(verdicts)} seeded bugs of {kinds} kinds caught")

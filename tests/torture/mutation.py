@@ -24,7 +24,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 LISTS = Path("tests", "mutants")
 STALENESS_TEST = "tests/unit/test_mutants_apply.py"  # fails for every mutant, so it would catch them all
-CAUGHT, SURVIVED, STALE, BROKEN, HANGS = "caught", "SURVIVED", "STALE", "BROKEN", "HANGS"
+CAUGHT, SURVIVED, STALE, BROKEN, HANGS, UNSOUND = "caught", "SURVIVED", "STALE", "BROKEN", "HANGS", "UNSOUND"
+TRIES = 2  # of a test without the mutant, on a machine that may be busy
 SHORT_TIMEOUT_S = 180.0
 WHOLE_TIMEOUT_S = 3600.0
 _NOT_COPIED = shutil.ignore_patterns(
@@ -113,13 +114,11 @@ class Tree:
         self._clear()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def passes(self, tests: Sequence[str], timeout_s: float = WHOLE_TIMEOUT_S) -> str:
-        """Run tests without a mutant; return why they cannot tell anything, empty when they pass."""
-        code, output = self._pytest(tests, timeout_s)
-        return "" if code == 0 else output
-
     def trial(self, mutant: Mutant, *, whole: bool = False) -> Verdict:
-        """Put the mutant in, run its tests, and the whole suite too if they pass and it is asked for; take it out."""
+        """Put the mutant in, run its tests, and the whole suite too if they pass and it is asked for; take it out.
+
+        It is caught when a test fails with it and passes without it.
+        """
         began = time.monotonic()
         path = self.path / mutant.file
         text = path.read_text()
@@ -137,6 +136,8 @@ class Tree:
         finally:
             self._replace(path, text)
             os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+        if outcome == CAUGHT and not any(self._pytest((by,), SHORT_TIMEOUT_S)[0] == 0 for _ in range(TRIES)):
+            outcome, by = UNSOUND, f"without the mutant {by} does not pass either"
         return Verdict(mutant, outcome, by, time.monotonic() - began, drifted)
 
     def _replace(self, path: Path, text: str) -> None:

@@ -26,35 +26,16 @@ def try_all(
     jobs: int = 2,
     whole: bool = False,
     tell: Callable[[Verdict], object],
-) -> tuple[str, list[Verdict]]:
-    """Return why nothing can be told (the tests fail without a mutant), else "", and a verdict for each mutant.
-
-    tell: called with each verdict as it comes.
-    """
+) -> list[Verdict]:
+    """Return a verdict for each mutant. tell: called with each as it comes."""
     trees: list[Tree] = []
     try:
         for _ in range(max(1, min(jobs, len(mutants)))):
             trees.append(Tree(root))  # noqa: PERF401 - one by one, so that those are removed that were made
-        problem = _without_mutants(trees, mutants)
-        return (problem, []) if problem else ("", _verdicts(trees, mutants, whole, tell))
+        return _verdicts(trees, mutants, whole, tell)
     finally:
         for tree in trees:
             tree.remove()
-
-
-def _without_mutants(trees: Sequence[Tree], mutants: Sequence[Mutant]) -> str:
-    """Run the named tests as they are, a part in each copy: a test that fails anyway catches nothing."""
-    tests = list(dict.fromkeys(test for each in mutants for test in each.tests))
-    parts = [tests[place :: len(trees)] for place in range(len(trees))]
-    problems: list[str] = []
-
-    def look(tree: Tree, part: Sequence[str]) -> None:
-        problem = tree.passes(part) if part else ""
-        if problem:
-            problems.append(problem)
-
-    _in_threads([lambda tree=tree, part=part: look(tree, part) for tree, part in zip(trees, parts, strict=True)])
-    return "\n".join(problems)
 
 
 def _verdicts(
