@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -54,6 +55,26 @@ def keep(config: UnifiedConfig, *numbers: int, sink: str = "warehouse") -> None:
 
 def numbers(sink: MemorySink) -> list[int]:
     return [payload["number"] for payload in sink.payloads()]
+
+
+def test_a_full_disk_leaves_no_half_of_a_line(config: UnifiedConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep(config, 1)
+    (path,) = folder_of(config).glob("*.jsonl")
+    before = path.read_bytes()
+    write = os.write
+    rooms = iter([7])  # bytes that there still is room for
+
+    def full(file: int, data: bytes) -> int:
+        if (room := next(rooms, 0)) == 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(file, bytes(data)[:room])
+
+    with monkeypatch.context() as patched:
+        patched.setattr(outbox.os, "write", full)
+        assert not outbox.keep(str(folder_of(config)), "warehouse", PayloadFamily.RECORD, {"number": 2}, OSError("x"))
+    assert path.read_bytes() == before
+    keep(config, 3)
+    assert [json.loads(line)["payload"]["number"] for line in path.read_text().splitlines()] == [1, 3]
 
 
 def test_what_a_failing_sink_missed_in_a_run_is_sent_again_as_it_was(

@@ -100,6 +100,7 @@ class Tree:
         subprocess.run([sys.executable, "-m", "compileall", "-q", "."], cwd=self.path, check=False)
         self._environment = {k: v for k, v in os.environ.items() if not k.startswith(("CONTEXTA_", "PYTEST_"))}
         self._environment |= {"PYTHONPATH": str(self.path), "PYTHONDONTWRITEBYTECODE": "1", _MARK: str(self.folder)}
+        self._removed = False
         self._check_imports()
 
     def _check_imports(self) -> None:
@@ -110,7 +111,8 @@ class Tree:
             raise RuntimeError(f"the copy's tests would not test the copy, but {done.stdout}")
 
     def remove(self) -> None:
-        """Delete the copy, and end what its tests may have left running."""
+        """Delete the copy, and end what its tests may have left running, or still run: in it none is begun again."""
+        self._removed = True
         self._clear()
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -159,6 +161,8 @@ class Tree:
 
     def _pytest(self, tests: Sequence[str], timeout_s: float) -> tuple[int | None, str]:
         """Run tests up to the first failure; return the exit status (None: the time was over) and the output."""
+        if self._removed:
+            return None, ""
         scratch = self.folder / "t"
         scratch.mkdir(exist_ok=True)
         options = ["-x", "-q", "--tb=short", "--no-header", "-p", "no:cacheprovider", "--hypothesis-seed=0"]

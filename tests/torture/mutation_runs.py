@@ -53,7 +53,10 @@ def _verdicts(
             verdict = found[mutant.name] = tree.trial(mutant, whole=whole)
             tell(verdict)
 
-    _in_threads([lambda tree=tree: work(tree) for tree in trees])
+    try:
+        _in_threads([lambda tree=tree: work(tree) for tree in trees])
+    finally:
+        waiting.clear()
     return [found[each.name] for each in mutants]
 
 

@@ -211,7 +211,23 @@ def test_a_series_is_ordered_by_step_and_knows_its_ranks(store):
         (0, 0, 9.0, 0), (1, 1, 0.25, 0), (1, 1, 1.25, 1), (2, 1, 0.5, 0), (2, 1, 1.5, 1), (4, 1, 7.0, 0)]
     assert (reply.unit, reply.total_points, reply.run_id) == ("nats", 6, "run:p.r")
     assert [value for _, _, value, _ in points(store.series(rank=1))] == [1.25, 1.5]
+    assert [value for _, _, value, _ in points(store.series(rank=0))] == [9.0, 0.25, 0.5, 7.0]
     assert [value for _, _, value, _ in points(store.series(metric_key="acc"))] == [8.0]
+
+
+def test_points_of_one_step_are_ordered_by_time(store):
+    begin(store.log)
+    for times, steps in (([5, 1], [3, 3]), ([4, 2], [3, 2])):
+        at = [NS + each for each in times]
+        store.log.add(1, columns=[columns(list(map(float, times)), series=(2, 1), step=steps, time_ns=at)])
+    assert [value for _, _, value, _ in points(store.series())] == [2.0, 1.0, 4.0, 5.0]
+
+
+def test_points_of_one_step_alone_are_ordered_by_time(store):
+    begin(store.log)
+    for time_ns in (3, 1, 2):
+        store.log.add(1, columns=[columns([float(time_ns)], series=(2, 1), step=[8], time_ns=[NS + time_ns])])
+    assert [value for _, _, value, _ in points(store.series())] == [1.0, 2.0, 3.0]
 
 
 def test_a_series_of_one_stage_has_what_was_captured_within_it(store):

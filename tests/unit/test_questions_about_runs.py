@@ -229,6 +229,17 @@ def test_every_code_of_a_diagnosis():
     ]
 
 
+def test_where_a_metric_turned_nan_is_told_by_the_rank_that_knows_its_step():
+    without = series("loss", math.nan, rank=0, non_finite=1, first_non_finite_step=None)
+    later, first = (
+        series("loss", math.nan, rank=rank, non_finite=1, first_non_finite_step=step) for rank, step in ((1, 9), (2, 4))
+    )
+    (issue,) = [
+        each for each in diagnose_run(facts("a", without, later, first)).issues if each.code == "non_finite_metric"
+    ]
+    assert (issue.details["first_step"], issue.details["first_rank"], issue.details["points"]) == (4, 2, 3)
+
+
 def relation(source, kind, target):
     ref = f"relation:p.a.{source}-{target}".replace(":", "-")
     return RelationRecord(ref, kind, source, target, T0, "explicit", "high")
@@ -257,6 +268,13 @@ def test_downstream_is_what_came_from_it_also_over_relations_told_the_other_way_
     assert set(found.visited_refs) == {
         "dataset:raw", "dataset:d", "run:p.a", "run:p.b", "artifact:p.a.m", "deployment:p.d"
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["consumed_by", "reported_by"])
+def test_of_what_was_consumed_or_reported_the_target_came_from_the_source(kind):
+    edges = [relation("artifact:p.a.m", kind, "run:p.b")]
+    assert traverse_lineage("run:p.b", lambda ref: edges, direction="upstream").visited_refs[1:] == ("artifact:p.a.m",)
+    assert traverse_lineage("run:p.b", lambda ref: edges, direction="downstream").visited_refs[1:] == ()
 
 
 def test_both_directions_do_not_turn_round_on_the_way():

@@ -114,6 +114,12 @@ def test_a_rule_of_one_stage_looks_at_no_other():
     assert not evaluate_alerts([AlertRule("acc", "lt", 0.5, stage_name="evaluate")], by_run).triggered
 
 
+def test_an_alert_tells_the_stage_in_which_its_rule_holds():
+    by_run = {"run:p.a": [series("acc", 0.9), series("acc", 0.1, in_stage="evaluate")]}
+    (found,) = evaluate_alerts([AlertRule("acc", "lt", 0.5)], by_run).triggered
+    assert found.value == 0.1 and "'evaluate'" in found.message
+
+
 def ranks(lateness_s, *, hosts=None, steps=100, step_s=0.1):
     """lateness_s: for each rank a function of the step."""
     at = np.arange(steps)
@@ -151,6 +157,12 @@ def test_a_rank_for_which_all_wait_is_late_by_the_same_each_time():
 
 def test_a_rank_that_was_late_once_and_caught_up_is_none():
     assert find(ranks([on_time, lambda step: 0.5 * (20 <= step < 50), on_time])).stragglers == ()
+
+
+def test_a_rank_that_was_late_in_the_last_steps_alone_is_none_yet():
+    assert find(ranks([on_time, lambda step: 0.5 * (step >= 97), on_time])).stragglers == ()
+    (slow,) = find(ranks([on_time, lambda step: 0.09 * (step >= 90), on_time])).stragglers
+    assert (slow.rank, slow.since_step) == (1, 90)
 
 
 def test_a_rank_that_only_began_later_is_none():
