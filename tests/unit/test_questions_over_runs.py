@@ -160,7 +160,7 @@ def test_a_rank_that_was_late_once_and_caught_up_is_none():
 
 
 def test_a_rank_that_was_late_in_the_last_steps_alone_is_none_yet():
-    assert find(ranks([on_time, lambda step: 0.5 * (step >= 97), on_time])).stragglers == ()
+    assert find(ranks([on_time, lambda step: 0.09 * (step >= 97), on_time])).stragglers == ()
     (slow,) = find(ranks([on_time, lambda step: 0.09 * (step >= 90), on_time])).stragglers
     assert (slow.rank, slow.since_step) == (1, 90)
 
