@@ -24,7 +24,7 @@ from mutation_runs import SAMPLE, sample, try_all  # noqa: E402
 
 def main() -> int:
     options = _options()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))  # so that the copies are removed
+    signal.signal(signal.SIGTERM, _end)
     chosen = _chosen(options)
     verdicts = try_all(chosen, root=options.tree, jobs=options.jobs, whole=options.whole, tell=_tell)
     missed = [each for each in verdicts if each.outcome != CAUGHT]
@@ -56,6 +56,12 @@ def _chosen(options: argparse.Namespace) -> list[Mutant]:
     seed = options.seed if options.seed is not None else int(f"{datetime.now(UTC):%Y%m%d}")
     print(f"seed {seed}", flush=True)
     return sample(list(mutants.values()), random.Random(seed))
+
+
+def _end(*_: object) -> None:
+    """End so that the copies are removed, however often it is told."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit("ended by SIGTERM")
 
 
 def _tell(verdict: Verdict) -> None:
