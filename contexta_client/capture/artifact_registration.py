@@ -61,7 +61,7 @@ def register(
         fields["size_bytes"] = found.st_size if stat.S_ISREG(found.st_mode) else 0
     now = time_ns()
     stream = scope_life.declared(scope)
-    reason = capture_calls.unkept_reason(scope) if stream is None else ""
+    reason = capture_calls.unkept_reason(scope, entries=1) if stream is None else ""
     if stream is not None:
         reason = stream.entry("artifact_registered", {"scope_id": scope.scope_id, **fields}, at_ns=now)
 

@@ -47,7 +47,7 @@ def metric(
     check_open(scope)
     double, value_type, wide = number(value, key=key if isinstance(key, str) else "?")
     encoded = 0 if step is None else encode_step(whole_step(step))
-    stream = _ready(scope)
+    stream = _ready(scope, metrics=1)
     try:
         usage = (key, value_type, unit, aggregation_scope, summary_basis)
         series = scope.other_ids.get(usage) if tags is None else None
@@ -61,7 +61,7 @@ def metric(
     if isinstance(stream, CaptureResult):
         return stream
     if not series:
-        return result(stream.drop_metrics(1))
+        return result(stream.drop_undefined(metrics=1))
     if wide is None:
         reason = stream.row(series, double, encoded)
     else:
@@ -97,7 +97,7 @@ def log(scope: Scope, metrics: Mapping[str, Any], step: Any) -> CaptureResult:
         check_key(key)
     numbers = [number(value, key=key) for key, value in metrics.items()]
     encoded = 0 if step is None else encode_step(whole_step(step))
-    stream = _ready(scope)
+    stream = _ready(scope, metrics=len(metrics))
     if isinstance(stream, CaptureResult):
         return stream if not metrics else results.dropped(stream.reason, count=len(metrics))
     if not metrics:
@@ -110,7 +110,8 @@ def log(scope: Scope, metrics: Mapping[str, Any], step: Any) -> CaptureResult:
 
         group = stream.groups.known.get(signature) or stream.group(signature, key_ids)
         if group is not None:
-            return result(_group_row(stream, group, [each[0] for each in numbers], encoded, scope.scope_id))
+            reason = _group_row(stream, group, [each[0] for each in numbers], encoded, scope.scope_id)
+            return results.dropped(reason, count=len(metrics)) if reason else SUCCESS
     outcomes = [scope.metric(key, value, step=step) for key, value in metrics.items()]
     lost = sum(not each.ok for each in outcomes)
     if lost == 0:
@@ -153,7 +154,7 @@ def event(scope: Scope, key: str, message: Any, level: str, attributes: Any, tag
         "attributes_json": json_of("attributes", attributes),
         "tags_json": json_of("tags", tags),
     }
-    stream = _ready(scope)
+    stream = _ready(scope, entries=1)
     if isinstance(stream, CaptureResult):
         return stream
     reason = stream.entry("event", {"scope_id": scope.scope_id, **fields})
@@ -198,7 +199,7 @@ def span(
         "attributes_json": json_of("attributes", attributes),
         "linked_ref": linked,
     }
-    stream = _ready(scope)
+    stream = _ready(scope, entries=1)
     if isinstance(stream, CaptureResult):
         return stream
     reason = stream.entry("span", {"scope_id": scope.scope_id, **fields})
@@ -236,24 +237,24 @@ def emit(scope: Scope, emission_name: str, emissions: Sequence[Any]) -> BatchCap
     return BatchCaptureResult(tuple(outcomes), family=family)
 
 
-def _ready(scope: Scope) -> Stream | CaptureResult:
-    """Return the stream that takes the scope's records, or the result of a call that cannot be kept."""
+def _ready(scope: Scope, *, metrics: int = 0, entries: int = 0) -> Stream | CaptureResult:
+    """Return the stream that takes the scope's records, or the result of a call that cannot be kept and is counted."""
     if not scope.recorder.enabled:
         return DISABLED
     stream = scope_life.declared(scope)
-    return stream if stream is not None else result(unkept_reason(scope))
+    return stream if stream is not None else result(unkept_reason(scope, metrics=metrics, entries=entries))
 
 
-def unkept_reason(scope: Scope) -> str:
-    """Count one record that cannot be kept because its scope is not in a stream; return why."""
+def unkept_reason(scope: Scope, *, metrics: int = 0, entries: int = 0) -> str:
+    """Count what cannot be kept because its scope is not in a stream; return why."""
     check_open(scope)
     if not scope.recorder.enabled:
         return DISABLED.reason
     stream = scope.recorder.stream()
     if stream is None:
-        scope.recorder.unkept += 1
+        scope.recorder.note_unkept(metrics, entries)
         return NO_SPOOL
-    return stream.drop_metrics(1)
+    return stream.drop_undefined(metrics=metrics, entries=entries)
 
 
 def result(reason: str) -> CaptureResult:

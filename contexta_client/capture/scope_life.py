@@ -76,7 +76,7 @@ def _declare(scope: Scope, stream: Stream) -> None:
             "inherited": scope.pid != os.getpid(),
             **scope.fields,
         }
-        if stream.entry("scope_opened", fields, at_ns=scope.opened_ns):
+        if stream.entry("scope_opened", fields, at_ns=scope.opened_ns, tried_again=True):
             return
         # A thread on the hot path reads rows before ids: with new rows it must not find old ids.
         scope.ids = {}

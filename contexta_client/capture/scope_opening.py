@@ -137,13 +137,7 @@ def write_config(config: UnifiedConfig, workspace: Path) -> None:
         path = root / spool_place.CONFIG_NAME
         if path.is_file() and path.read_bytes() == text:
             return
-        temporary = root / f".{spool_place.CONFIG_NAME}.{os.getpid()}"
-        file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        try:
-            os.write(file, text)
-        finally:
-            os.close(file)
-        temporary.replace(path)
+        spool_place.replace_file(path, text)
 
 
 def say_what_is_left(stream: Stream) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from threading import RLock
 from time import monotonic, time_ns
@@ -68,7 +69,7 @@ class Recorder(InnermostCalls):
         self._scope_here = self.current.variable.get
         self.lock = RLock()
         self.roots: dict[int, Scope] = {}  # open runs and deployments
-        self.unkept = 0  # records for which there was not even a spool
+        self._unkept_metrics = self._unkept_entries = 0  # for which there was not even a spool
         self.sender = SenderStart(self.workspace, autostart=config.daemon.autostart)
         self.closed = False
         self._stream: Stream | None = None
@@ -176,9 +177,7 @@ class Recorder(InnermostCalls):
                 dropped=self._dropped,
             )
         except OSError as error:
-            self._retry_at_s = monotonic() + RETRY_S
-            say_once("spool", f"nothing is captured: no spool can be made ({error}). Free some room, "
-                     f"or set {spool_place.BASE_VARIABLE} to a folder of yours on a local disk")  # fmt: skip
+            self._no_spool(str(error))
             return
         worker = self.worker
         scope_opening.write_config(self.config, self.workspace)
@@ -194,13 +193,31 @@ class Recorder(InnermostCalls):
             "launcher": worker.launcher,
             "project_name": self.project_name,
         }
-        stream.entry("session_opened", fields)
+        if refused := stream.entry("session_opened", fields):
+            stream.release()
+            with suppress(OSError):
+                stream.spool.remove()
+            self._no_spool(refused)
+            return
+        stream.drop_earlier(metrics=self._unkept_metrics, entries=self._unkept_entries)
+        self._unkept_metrics = self._unkept_entries = 0
         stream.rows.check_at = time_ns() + LOOK_EVERY_NS
         self._last_session = stream.session_id
         self._stream = stream
         process_events.watch(self)
         process_events.announce_session(stream.session_id)
         self.sender.ensure(0)
+
+    def _no_spool(self, why: str) -> None:
+        self._retry_at_s = monotonic() + RETRY_S
+        say_once("spool", f"nothing is captured: no spool can be made ({why}). Free some room, "
+                 f"or set {spool_place.BASE_VARIABLE} to a folder of yours on a local disk")  # fmt: skip
+
+    def note_unkept(self, metrics: int, entries: int) -> None:
+        """Count what was captured while no spool could be made; the next one says so."""
+        with self.lock:
+            self._unkept_metrics += metrics
+            self._unkept_entries += entries
 
     def _look(self, now: int) -> None:
         """The once-a-second look: is this still our process, is the spool still there, is there a sender?"""

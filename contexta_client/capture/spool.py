@@ -15,6 +15,7 @@ from pathlib import Path
 from time import time_ns
 
 from . import spool_format as fmt
+from .spool_place import write_all
 
 RESERVE_BYTES = 256 << 10  # of the bound, only for the journal, so that scopes still open and close at the bound
 DISK_RETRY_NS = 100_000_000  # storage that failed is not asked again before
@@ -46,10 +47,15 @@ class Block:
         self.walked = 0  # of a journal block: a frame's beginning, up to which all are committed
 
     def publish(self) -> None:
-        """Give the block its name, so that the reader sees it. May be called again, also by a nested call."""
+        """Give the block its name, so that the reader sees it. May be called again, also by a nested call, and after
+        DiskFullError, which it raises when storage refuses."""
         if not self.published:
-            with suppress(FileNotFoundError):  # a nested call was faster, or the folder was removed under us
+            try:
                 self.temporary.rename(self.path)
+            except FileNotFoundError:  # a nested call was faster, or the folder was removed under us
+                pass
+            except OSError as error:
+                raise DiskFullError(str(error)) from error
             self.published = True
 
 
@@ -96,7 +102,7 @@ class Spool:
             prefix = fmt.HEADER_PREFIX.pack(
                 fmt.HEADER_MAGIC, fmt.VERSION, fmt.HEADER_BYTES, self.session_id, os.getpid()
             )
-            os.write(file, prefix.ljust(fmt.HEADER_BYTES, b"\0"))
+            write_all(file, prefix.ljust(fmt.HEADER_BYTES, b"\0"))
             mapped = memoryview(mmap.mmap(file, fmt.HEADER_BYTES, flags=mmap.MAP_SHARED))
             self.words = mapped.cast("Q")
             self._trouble = mapped[fmt.TROUBLE_OFFSET : fmt.TROUBLE_OFFSET + fmt.TROUBLE_BYTES]
@@ -146,7 +152,8 @@ class Spool:
             memory = _map_new_file(temporary, size, header.pack())
         except BaseException as error:
             self.words[fmt.CREATED_BYTES] -= size
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):
+                temporary.unlink()
             if not isinstance(error, OSError):
                 raise
             self._disk_retry_ns = time_ns() + DISK_RETRY_NS
@@ -156,12 +163,20 @@ class Spool:
 
     def discard(self, block: Block, header: fmt.BlockHeader) -> None:
         """Take back a block that was made and is not needed."""
-        block.temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            block.temporary.unlink()
         self.words[fmt.CREATED_BYTES] -= header.file_bytes
 
     def end(self) -> None:
         """Say that nothing more will be written."""
         self.words[fmt.WRITER_STATE] = fmt.ENDED
+
+    def remove(self) -> None:
+        """Take back a spool into which nothing was written."""
+        self.release()
+        for path in [*self.path.iterdir()]:
+            path.unlink()
+        self.path.rmdir()
 
     def release(self) -> None:
         """Free the lock and the header; its last words stay readable."""

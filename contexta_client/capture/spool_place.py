@@ -11,6 +11,7 @@ import os
 import stat
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 
@@ -103,11 +104,29 @@ def make_root(base: Path, root: Path, workspace: str | os.PathLike[str]) -> None
     make_private(root)
     note = root / WORKSPACE_NAME
     if not note.exists():
-        file = os.open(note, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        with suppress(OSError):  # it is only for people
+            replace_file(note, os.fsencode(os.path.realpath(workspace)))
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Write a small file so that a reader sees the old or the new one, whole. Raises OSError."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
-            os.write(file, os.fsencode(os.path.realpath(workspace)))
+            write_all(file, data)
         finally:
             os.close(file)
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_all(file: int, data: bytes) -> None:
+    """Write every byte, going on behind short writes. Raises OSError."""
+    while data:
+        data = data[os.write(file, data) :]
 
 
 def make_private(folder: Path) -> None:

@@ -25,6 +25,11 @@ FULL = "the spool is at its bound (capture.spool_bytes): the daemon does not tak
 NO_STORAGE = "the storage of the spool has no room or failed"
 TOO_LARGE = f"the entry is larger than {MAX_ENTRY_BYTES} bytes"
 
+_WORDS = {
+    FULL: (fmt.DROPPED_METRICS, fmt.DROPPED_ENTRIES),
+    NO_STORAGE: (fmt.DROPPED_DISK_METRICS, fmt.DROPPED_DISK_ENTRIES),
+}
+
 KEY_FIELDS = ("key", "unit", "value_type", "aggregation_scope", "summary_basis", "tags_json")
 KeySpec = tuple[str, str, str, str, str, str]  # KEY_FIELDS
 
@@ -60,18 +65,23 @@ class Stream:
         self._dropped = dropped
         self._key_ids = count(1)
         self._keys: dict[KeySpec, int] = {}
+        self._why = FULL  # the last refusal
         self._owed: list[bytes] = []  # closings that found no room; they go first when there is some
 
     # --- entries -----------------------------------------------------------------------------------------------------
 
-    def entry(self, kind: str, fields: Mapping[str, Any], *, at_ns: int = 0, owed: bool = False) -> str:
+    def entry(
+        self, kind: str, fields: Mapping[str, Any], *, at_ns: int = 0, owed: bool = False, tried_again: bool = False
+    ) -> str:
         """Commit an entry to the journal; returns why it was not kept, or an empty text.
 
         owed: an entry that finds no room is remembered and written once there is some, rather than dropped.
+        tried_again: by the caller, who counts what is lost for want of it.
         """
+        counted = 0 if tried_again else 1
         body = encode_entry(kind, at_ns or time_ns(), fields)
         if len(body) > MAX_ENTRY_BYTES:
-            return self._drop(TOO_LARGE, fmt.DROPPED_LARGE_ENTRIES, 1)
+            return self._drop(TOO_LARGE, fmt.DROPPED_LARGE_ENTRIES, counted)
         if self._owed:
             self.pay_owed()
         if owed:
@@ -80,7 +90,7 @@ class Stream:
             except (SpoolFullError, DiskFullError):
                 self._owed.append(body)
             return ""
-        reason = self._attempt(lambda: self.journal.append(body), fmt.DROPPED_ENTRIES, 1)
+        reason = self._attempt(lambda: self.journal.append(body), fmt.DROPPED_ENTRIES, counted)
         self.look_if_due()
         return reason
 
@@ -113,7 +123,8 @@ class Stream:
             fields = {"key_id": key_id, **dict(zip(KEY_FIELDS, spec, strict=True))}
             try:
                 self.journal.append(encode_entry("key_defined", time_ns(), fields))
-            except (SpoolFullError, DiskFullError):
+            except (SpoolFullError, DiskFullError) as error:
+                self._why = NO_STORAGE if isinstance(error, DiskFullError) else FULL
                 return 0
             return self._keys.setdefault(spec, key_id)
 
@@ -146,9 +157,20 @@ class Stream:
         """Make room for a row of a group; returns why there is none, having counted the row's values as dropped."""
         return self._attempt(lambda: group.switch(seen), fmt.DROPPED_METRICS, group.values)
 
-    def drop_metrics(self, metrics: int) -> str:
-        """Count metrics that cannot be kept because their definitions found no room; returns the reason."""
-        return self._drop(FULL, fmt.DROPPED_METRICS, metrics)
+    def drop_undefined(self, *, metrics: int = 0, entries: int = 0) -> str:
+        """Count what cannot be kept because the definition of its scope or key was refused; returns the reason."""
+        reason = NO_STORAGE if self._why == NO_STORAGE else FULL
+        metrics_word, entries_word = _WORDS[reason]
+        with self.lock:
+            self.spool.words[entries_word] += entries
+        return self._drop(reason, metrics_word, metrics)
+
+    def drop_earlier(self, *, metrics: int, entries: int) -> None:
+        """Count what was not kept before there was a spool."""
+        metrics_word, entries_word = _WORDS[NO_STORAGE]
+        with self.lock:
+            self.spool.words[metrics_word] += metrics
+            self.spool.words[entries_word] += entries
 
     # --- no room -----------------------------------------------------------------------------------------------------
 
@@ -172,6 +194,7 @@ class Stream:
             nap_s = min(nap_s * 2, 0.01)
 
     def _drop(self, reason: str, word: int, records: int) -> str:
+        self._why = reason
         with self.lock:
             self.spool.words[word] += records
         self._dropped(reason)

@@ -58,6 +58,11 @@ def sites_of(calls: Iterable[Call]) -> list[Site]:
     return sorted(Site(call, glob, nth) for (call, glob), count in met.items() for nth in range(1, count + 1))
 
 
+def said(fault: Fault) -> str:
+    site, how = fault
+    return f"{errno.errorcode[int(how)] if how.isdigit() else how} at {site}"
+
+
 @cache
 def library() -> Path | None:
     """Return the library, compiled; None where there is no compiler for it, or none that works."""

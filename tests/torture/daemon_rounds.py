@@ -29,6 +29,7 @@ CONFIG = {"records": {"segment_bytes": 4096}, "daemon": {"autostart": False}, "a
 ROLE = "contexta_daemon"
 START_S = 30.0
 END_S = 30.0
+UNHANDLED = ("the daemon fails", "never retrieved", "Exception ignored", "Exception in thread", "Unhandled", "Fatal")
 
 
 class Daemon:
@@ -81,9 +82,12 @@ class Daemon:
         self.process.kill()
         self.process.wait()
 
+    def all_said(self) -> str:
+        return self.said.read_text(errors="replace")
+
     def why(self) -> str:
         """What it said last."""
-        lines = self.said.read_text(errors="replace").splitlines()
+        lines = self.all_said().splitlines()
         return " | ".join(line[:200] for line in lines[-4:])
 
 
@@ -154,7 +158,7 @@ def _broken_life(
         if cut and victim.lives():
             made.wrong.append(f"{cut}: {victim.why()}")
         status = victim.end()
-        if must_live and (status not in (0, 1) or "Traceback" in victim.said.read_text(errors="replace")):
+        if must_live and (status not in (0, 1) or any(word in victim.all_said() for word in UNHANDLED)):
             made.wrong.append(f"it ends with {status}: {victim.why()}")
     made.broken.append(breaking.broken > 0)
     made.wrong += breaking.retried()

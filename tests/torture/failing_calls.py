@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 
-from breaking import WRITES, Fault, Site, library, sites_of
+from breaking import WRITES, Fault, Site, library, said, sites_of
 from daemon_rounds import play_round
 from daemon_sites import artifacts
 from rig import Trial, in_parallel
@@ -51,7 +51,7 @@ def _daemon(trial: Trial) -> None:
             made = play_round(files, [fault], asks=asks, must_live=True)
             played.append((fault, all(made.broken)))
             for problem in made.wrong:
-                trial.check(False, f"the daemon, {_said(fault)}: {problem}")
+                trial.check(False, f"the daemon, {said(fault)}: {problem}")
             if len(played) % 50 == 0:
                 trial.say(f"{len(played)} of {len(faults)} rounds of the daemon")
 
@@ -67,11 +67,6 @@ def _chosen(trial: Trial, sites: Sequence[Site]) -> list[Fault]:
         faults += [(site, "short")] * (site.call in WRITES)
     trial.chance.shuffle(faults)
     return faults[:SHORT_ROUNDS] if trial.short else faults
-
-
-def _said(fault: Fault) -> str:
-    site, how = fault
-    return f"{errno.errorcode[int(how)] if how.isdigit() else how} at {site}"
 
 
 def _sum_up(trial: Trial, who: str, faults: int, played: Sequence[tuple[Fault, bool]]) -> None:

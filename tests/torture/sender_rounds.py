@@ -195,7 +195,7 @@ class _OneRound:
         """Wait until nothing waits any more; a plain sender does it where the first one is dead."""
         processes.until(lambda: sender.poll() is not None or not self._waiting(), DELIVERED_S, "it is delivered")
         if sender.poll() is not None and self._waiting():
-            if self._group.must_live:
+            if self._group.must_live and (sender.returncode or self._group.role == SENDER):  # 0: had nothing to do yet
                 self._made.wrong.append(f"the sender ends by itself with {sender.returncode}: {self._why_sender()}")
             sender = self._start_sender(self._plain())
             processes.until(lambda: not self._waiting(), DELIVERED_S, "a plain sender delivers the rest")

@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 
-from breaking import OPEN, WRITES, Fault, library, sites_of
+from breaking import OPEN, WRITES, Fault, library, said, sites_of
 from rig import Trial, in_parallel
 from sender_rounds import SENDER, TRAINER, Group, Round
 
@@ -70,7 +70,7 @@ def play_all(
         for fault, made in zip(group, Group(role, must_live=must_live).play(group), strict=False):
             played.append((fault, made))
             for problem in made.wrong:
-                trial.check(False, f"{WHO[role]}, {fault[1]} at {fault[0]} ({made.name}): {problem}")
+                trial.check(False, f"{WHO[role]}, {said(fault)} ({made.name}): {problem}")
         if not trial.short:
             trial.say(f"{len(played)} of {len(faults)} rounds of {WHO[role]}")
 

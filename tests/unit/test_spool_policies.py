@@ -5,14 +5,18 @@ from __future__ import annotations
 import logging
 import shutil
 import time
+from pathlib import Path
 
 import pytest
 from capturing import Capturing
 
-from contexta_client.capture import notices
+from contexta_client.capture import notices, spool_place
+from contexta_client.capture import session as session_module
 from contexta_client.capture import spool as spool_module
 from contexta_client.capture import spool_format as fmt
 from contexta_client.capture import stream as stream_module
+from contexta_client.capture.journal import Journal
+from contexta_client.capture.spool import DiskFullError
 
 
 @pytest.fixture(autouse=True)
@@ -166,6 +170,94 @@ def test_without_any_place_for_a_spool_calls_succeed_and_keep_nothing(
     recorder.close()
     assert len(caplog.records) == 1
     assert "CONTEXTA_SPOOL_DIR" in caplog.text
+
+
+def test_what_was_not_kept_for_want_of_a_spool_is_counted_by_the_first_one(
+    capturing: Capturing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder = capturing.recorder()
+    with monkeypatch.context() as patched:
+        patched.setattr(session_module, "RETRY_S", 0.0)
+        patched.setattr(spool_place, "choose_root", no_place)
+        run = recorder.run("late")
+        lost = [run.metric("loss", 1.0), run.log({"a": 1.0, "b": 2.0}), run.event("note", message="m")]
+        assert [each.dropped for each in lost] == [1, 2, 1]
+    assert run.metric("loss", 2.0).ok
+    content = capturing.one()
+    assert (content.words[fmt.DROPPED_DISK_METRICS], content.words[fmt.DROPPED_DISK_ENTRIES]) == (3, 1)
+    assert len(content.metrics) == 1
+
+
+@pytest.mark.parametrize("kind", ["rows", "journal", "group1"])
+def test_a_block_that_storage_does_not_let_be_named_drops_counts_and_resumes(
+    capturing: Capturing, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    recorder = capturing.recorder()
+    run = recorder.run("disk")
+    for _ in range(3):
+        run.log({"a": 1.0, "b": 2.0})
+    rename, failed = Path.rename, []
+
+    def refuse(path: Path, target: Path) -> Path:
+        if Path(target).name.startswith(f"{kind}-") and len(failed) < 3:
+            failed.append(target)
+            raise OSError(28, "No space left on device")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    lost = entries = 0
+    for number in range(6000):
+        lost += not run.metric("loss", float(number)).ok
+        lost += run.log({"a": 1.0, "b": 2.0}).dropped
+        entries += not run.event("note", message="m" * 20).ok
+    assert failed and lost + entries == {"rows": 3, "journal": 3, "group1": 6}[kind]
+    assert run.metric("loss", 1.0).ok and run.event("note", message="m").ok
+    content = capturing.one()
+    assert (content.words[fmt.DROPPED_DISK_METRICS], content.words[fmt.DROPPED_DISK_ENTRIES]) == (lost, entries)
+
+
+def test_a_spool_whose_first_entry_is_refused_is_taken_back_and_all_is_counted(
+    capturing: Capturing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_module, "RETRY_S", 0.0)
+    recorder = capturing.recorder()
+
+    def refuse(file: int, size: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(spool_module, "_preallocate", refuse)
+        run = recorder.run("disk")
+        assert run.metric("loss", 1.0).dropped == 1
+    assert run.metric("loss", 2.0).ok
+    content = capturing.one()
+    assert content.words[fmt.DROPPED_DISK_METRICS] == 1
+    assert content.words[fmt.DROPPED_DISK_ENTRIES] == 0
+
+
+def test_an_undeclared_scope_counts_what_it_loses_and_not_itself(
+    capturing: Capturing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder = capturing.recorder()
+    run = recorder.run("disk")
+    with monkeypatch.context() as patched:
+        patched.setattr(Journal, "append", failing)
+        stage = run.stage("train")
+        assert stage.metric("loss", 1.0).dropped == 1
+        assert stage.log({"a": 1.0, "b": 2.0}).dropped == 2
+        assert stage.event("note", message="m").dropped == 1
+    assert stage.metric("loss", 2.0).ok
+    content = capturing.one()
+    assert (content.words[fmt.DROPPED_METRICS], content.words[fmt.DROPPED_ENTRIES]) == (0, 0)
+    assert (content.words[fmt.DROPPED_DISK_METRICS], content.words[fmt.DROPPED_DISK_ENTRIES]) == (3, 1)
+
+
+def no_place(*_: object) -> None:
+    raise OSError(28, "No space left on device")
+
+
+def failing(*_: object) -> None:
+    raise DiskFullError("No space left on device")
 
 
 def test_a_spool_removed_while_in_use_is_noticed_and_a_new_one_begun(capturing: Capturing) -> None:
