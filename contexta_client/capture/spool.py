@@ -70,6 +70,8 @@ class Spool:
         self.block_limit = max(64 << 10, (bound_bytes - RESERVE_BYTES) // 4)  # bytes of the largest block
         self._disk_retry_ns = 0
         self._names = count()
+        self.words = memoryview(bytearray(fmt.HEADER_BYTES)).cast("Q")  # until there is a header
+        self._trouble = memoryview(bytes(fmt.TROUBLE_BYTES))
         self.path.mkdir(mode=0o700)
         self._lock_file = -1
         try:

@@ -28,12 +28,15 @@ Place = tuple[int, int]  # block number, index or offset in it
 
 
 def session_folders(roots: Iterable[Path]) -> dict[bytes, list[Path]]:
-    """Return the folders of each session below the roots: the writer's own, and those it was spilled to."""
+    """Return the folders of each session below the roots: the writer's own, and those it was spilled to.
+
+    Raises OSError when one cannot be listed that may hold some: to take it for empty would be to lose what is there.
+    """
     found: dict[bytes, list[Path]] = {}
     for root in roots:
         try:
             names = os.listdir(root)
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError, PermissionError):
             continue
         for name in names:
             if len(name) == 32 and not name.strip("0123456789abcdef"):
@@ -133,17 +136,16 @@ class SpoolReader:
     # --- blocks ---
 
     def refresh(self) -> None:
-        """See which blocks there are, where the folders changed since the last time."""
+        """See which blocks there are, where the folders changed since the last time. Raises OSError."""
         now_ns = time_ns()
         changed = tuple(_changed_ns(folder) for folder in self.folders)
         if changed == self._listed and max(changed) < self._listed_ns - MTIME_GRAIN_NS:
             return
-        self._listed, self._listed_ns = changed, now_ns
         names: dict[tuple[int, int], dict[int, Path]] = {}
         for folder in self.folders:
             try:
                 listed = os.listdir(folder)
-            except OSError:
+            except FileNotFoundError:
                 continue
             for name in listed:
                 parsed = fmt.parse_block_name(name)
@@ -151,6 +153,7 @@ class SpoolReader:
                     kind, group, number = parsed
                     names.setdefault((kind, group), {}).setdefault(number, folder / name)
         self._names = names
+        self._listed, self._listed_ns = changed, now_ns
 
     def numbers(self, kind: int, group: int = 0) -> dict[int, Path]:
         """Return the blocks of a series, by number."""

@@ -28,6 +28,7 @@ class Spools:
         self.spilled = workspace / "cache" / "spill"
         self.sessions: dict[bytes, Session] = {}
         self._unreadable: set[bytes] = set()
+        self._refused: set[bytes] = set()  # by the system, for now
         self._taken_over: set[bytes] = set()  # from an earlier sender
         self._workspace_was_there = False
         self._turn = 0
@@ -58,7 +59,11 @@ class Spools:
 
     def discover(self, now: float) -> None:
         """Take up new sessions, and let go of those whose folder was removed. now: a monotonic clock's."""
-        found = session_folders([*self.roots, self.spilled])
+        try:
+            found = session_folders([*self.roots, self.spilled])
+        except OSError as error:  # for now; nothing is known of what is there
+            _log.error("spools cannot be listed, and are looked for again: %s", error)
+            return
         for session_id, folders in found.items():
             session = self.sessions.get(session_id)
             if session is not None:
@@ -83,13 +88,19 @@ class Spools:
         except FileNotFoundError:
             self._look_after_headerless(session_id, folders)
             return
-        except (OSError, ValueError) as error:
+        except ValueError as error:
             _log.error("the spool %s cannot be read and is left alone: %s", folders[0], error)
             self._unreadable.add(session_id)
+            return
+        except OSError as error:
+            if session_id not in self._refused:
+                _log.error("the spool %s cannot be read, and is tried again: %s", folders[0], error)
+            self._refused.add(session_id)
             return
         if int(reader.words[fmt.SENDER_PID]):
             self._taken_over.add(session_id)
         reader.words[fmt.SENDER_PID] = os.getpid()
+        self._refused.discard(session_id)
         session = self.sessions[session_id] = Session(reader, now)
         session.answers.recount()
         _log.info("following session %s of process %d", session_id.hex(), reader.pid)

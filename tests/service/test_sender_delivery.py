@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from itertools import pairwise
 from time import monotonic
@@ -273,6 +274,34 @@ def test_a_block_with_a_hole_stays_until_the_hole_is_filled(rig: Rig) -> None:
     rig.flush(writer)
     assert rig.daemon.only().values == [*map(float, range(15)), 16.0, 15.0]
     rig.turn_until(lambda: not (writer.path / "rows-0").exists())
+
+
+@pytest.mark.parametrize("what", ["root", "spool", "header", "rows-1", "journal-0"])
+def test_what_the_system_does_not_show_for_now_is_not_taken_for_nothing(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    writer = rig.writer()
+    writer.begin()
+    for value in range(100):
+        writer.row(float(value), capacity=16)
+    writer.vanish(ended=True)
+    place = {"root": rig.root, "spool": writer.path}.get(what, writer.path / what)
+    refused = []
+    for name in ("listdir", "open"):
+        really = getattr(os, name)
+
+        def refuse(path, *more, really=really, **named):
+            if path in (place, os.fspath(place)) and len(refused) < 3:
+                refused.append(path)
+                raise OSError(24, "Too many open files")
+            return really(path, *more, **named)
+
+        monkeypatch.setattr(os, name, refuse)
+    rig.daemon.start()
+    rig.turn_until(lambda: not writer.path.exists(), 8.0)
+    assert len(refused) == 3
+    assert rig.daemon.only().values == [*map(float, range(100))]
+    assert rig.daemon.only().dropped == {}
 
 
 def test_blocks_move_to_disk_while_the_daemon_is_away_and_are_delivered_from_there(rig: Rig) -> None:

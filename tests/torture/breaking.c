@@ -6,6 +6,7 @@
 
    Counting is over all threads and processes together, in the order in which the calls come. */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -253,6 +254,11 @@ OPENING(open, AT_FDCWD, (const char *path, int flags, ...), path)
 OPENING(open64, AT_FDCWD, (const char *path, int flags, ...), path)
 OPENING(openat, folder, (int folder, const char *path, int flags, ...), folder, path)
 OPENING(openat64, folder, (int folder, const char *path, int flags, ...), folder, path)
+
+DIR *opendir(const char *path) {
+    REAL(opendir);
+    return of_path("open", AT_FDCWD, path) ? NULL : real(path);
+}
 
 static void register_process(void) {
     unsigned long place = __atomic_fetch_add(&state[PROCESSES], 1, __ATOMIC_SEQ_CST);

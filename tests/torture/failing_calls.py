@@ -1,7 +1,7 @@
 """The Nth call failing, for every N, with each error, in daemon, sender and trainer; and writes that are cut short.
 
-Whoever is hit goes on by itself, or, while it comes up, ends and says why. Nothing is raised into the training. No file
-is written or synced again after a sync of it failed; and the invariant holds, with what was dropped counted.
+Whoever is hit goes on by itself, or, while it comes up, ends and says why. Nothing is raised into the training. A file
+is not written or synced again after a sync of it failed. The invariant holds, with what was dropped counted.
 """
 
 from __future__ import annotations

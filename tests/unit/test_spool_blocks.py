@@ -51,6 +51,19 @@ def test_a_new_spool_is_private_says_who_writes_it_and_is_open(spool: Spool) -> 
     assert not list(spool.path.glob(".*"))
 
 
+@pytest.mark.parametrize("name", ["lockf", "_make_header"])
+def test_a_spool_that_cannot_be_made_leaves_nothing_and_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(spool_module.fcntl if name == "lockf" else Spool, name, refuse)
+    with pytest.raises(OSError, match="No space"):
+        Spool(tmp_path, os.urandom(16), bound_bytes=64 << 20)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_lock_of_a_spool_is_held_as_long_as_its_process_lives(tmp_path: Path) -> None:
     import subprocess
     import sys
