@@ -24,7 +24,10 @@ class CatalogDamagedError(StorageError):
 
 
 def open_database(path: Path) -> sqlite3.Connection:
-    """Return the write connection. Transactions are explicit (autocommit otherwise)."""
+    """Return the write connection. Transactions are explicit (autocommit otherwise).
+
+    Raises StorageError or OSError when the disk refuses.
+    """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     connection = _open_existing(path) if path.exists() else None
     if connection is not None:
@@ -32,10 +35,13 @@ def open_database(path: Path) -> sqlite3.Connection:
     for suffix in ("", "-wal", "-shm"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
     os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
-    connection = _connect(path)
-    connection.executescript(f"BEGIN; {TABLES} PRAGMA user_version = {VERSION};")
-    connection.execute("INSERT INTO meta VALUES ('position', '0:0')")
-    connection.execute("COMMIT")
+    try:
+        connection = _connect(path)
+        connection.executescript(f"BEGIN; {TABLES} PRAGMA user_version = {VERSION};")
+        connection.execute("INSERT INTO meta VALUES ('position', '0:0')")
+        connection.execute("COMMIT")
+    except sqlite3.OperationalError as error:
+        raise StorageError(f"the catalog {path} cannot be made: {error}", cause=error) from error
     return connection
 
 

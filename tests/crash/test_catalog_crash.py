@@ -8,9 +8,11 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
+import pytest
 from logged import FakeLog, columns, key_defined, run_opened, scope_closed, scope_opened, session_opened
 
-from contexta_daemon.catalog import Catalog
+from contexta.errors import StorageError
+from contexta_daemon.catalog import Catalog, database
 
 BATCHES = 40
 
@@ -39,7 +41,8 @@ import os, signal, sqlite3, sys
 sys.path.insert(0, {tests!r})
 from pathlib import Path
 from test_catalog_crash import scripted_log
-from contexta_daemon.catalog import Catalog
+from contexta.errors import StorageError
+from contexta_daemon.catalog import Catalog, database
 log, catalog = scripted_log(), Catalog(Path(sys.argv[1]))
 statements = 0
 def count(text):
@@ -74,3 +77,13 @@ def test_killed_at_many_statements_the_catalog_ends_up_as_if_nothing_had_happene
         catalog.follow([batch], batch.end)
     catalog.close()
     assert dump(path) == dump(tmp_path / "undisturbed.sqlite3")
+
+
+def test_a_catalog_that_cannot_be_made_for_want_of_room_says_so_and_is_made_later(tmp_path, monkeypatch):
+    def full(path):
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patched, pytest.raises(StorageError, match="cannot be made: database or disk"):
+        patched.setattr(database, "_connect", full)
+        Catalog(tmp_path / "catalog.sqlite3")
+    Catalog(tmp_path / "catalog.sqlite3").close()
