@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import logging.handlers
 import os
+import shutil
 import signal
 import sys
 import time
@@ -58,6 +59,7 @@ MAX_ANSWER_BYTES = 264 << 20  # a series comes in one answer of at most 256 MiB
 WATCH_S = 1.0
 DRAIN_S = 5.0
 LOG_FILE_BYTES = 4 << 20
+SQL_SPILL = "sql"
 
 
 def run(tenancy: Tenancy, patch: Mapping[str, Any], *, to_terminal: bool) -> int:
@@ -92,6 +94,7 @@ class Daemon:
         self.tenancy = tenancy
         self.config = config
         self.started_ns = time.time_ns()
+        shutil.rmtree(tenancy.folder / SQL_SPILL, ignore_errors=True)  # of statements that were killed
         records = config.records
         workspace = config.workspace
         columns_folder = workspace.records_path / "columns"
@@ -208,6 +211,7 @@ class Daemon:
             stopping=self._stop,
             columns=self.config.workspace.records_path / "columns",
             flush_columns=self.columns.flush,
+            sql_spill=self.tenancy.folder / SQL_SPILL,
             expected_terminal_stages=self.config.interpretation.expected_terminal_stages,
         )
         query_pb2_grpc.add_QueryServicer_to_server(queries, server)

@@ -29,7 +29,7 @@ def as_user(uid: int, work: Callable[[], Any]) -> Any:
         os.write(writing, told)
         os._exit(0)
     os.close(writing)
-    with os.fdopen(reading, "rb") as pipe:
+    with open(reading, "rb") as pipe:  # noqa: PTH123
         told = pipe.read()
     os.waitpid(child, 0)
     succeeded, found = pickle.loads(told)

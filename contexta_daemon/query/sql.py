@@ -20,11 +20,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from contexta._private_folders import make_folder
 from contexta.errors import DeadlineError, StorageError, ValidationError
 from contexta_daemon.catalog import connect_reader
 from contexta_daemon.columns import chain_in
 from contexta_daemon.columns.schema import TYPES
 
+from .sql_limits import bounded_memory, weight
 from .sql_statement import invalid, tables_read
 from .sql_tables import METRICS, TABLES, SqlTable, define_functions
 
@@ -54,12 +56,14 @@ def run_sql(
     *,
     catalog_path: Path,
     columns_folder: Path,
+    spill_folder: Path | None = None,
     max_rows: int = 100_000,
     deadline_s: float = 60.0,
     max_bytes: int = MAX_BYTES,
 ) -> SqlAnswer:
     """Answer one read-only statement. Imports DuckDB, and blocks: not for the daemon's own process.
 
+    spill_folder: where DuckDB may put what does not fit into memory; below the system's temporary folder by default.
     Raises ValidationError (`sql_invalid`, `sql_not_read_only`, `answer_too_long`), DeadlineError, StorageError. None of
     them carries what only this process can load.
     """
@@ -67,14 +71,15 @@ def run_sql(
 
     for left in reversed(range(_ATTEMPTS)):
         try:
-            with _Question(catalog_path, columns_folder, time.monotonic() + deadline_s) as question:
+            deadline = time.monotonic() + deadline_s
+            with bounded_memory(), _Question(catalog_path, columns_folder, spill_folder, deadline) as question:
                 return question.ask(text, max_rows, max_bytes)
         except duckdb.InterruptException:
             raise DeadlineError(f"The statement was not answered within {deadline_s:g} s.") from None
         except duckdb.IOException as error:
             if not left:
                 raise StorageError(f"The columns cannot be read: {error}") from None
-        except duckdb.OutOfMemoryException as error:
+        except (duckdb.OutOfMemoryException, MemoryError) as error:
             message = f"The statement needs more than {MEMORY_LIMIT} of memory and {SPILL_LIMIT} of disk: {error}"
             raise ValidationError(message, code="sql_invalid") from None
         except duckdb.Error as error:
@@ -89,16 +94,19 @@ def run_sql(
 class _Question:
     """A database in memory for one statement, interrupted when the time is over."""
 
-    def __init__(self, catalog_path: Path, columns_folder: Path, deadline: float) -> None:
+    def __init__(self, catalog_path: Path, columns_folder: Path, spill_folder: Path | None, deadline: float) -> None:
         self._catalog_path = catalog_path
         self._columns_folder = columns_folder
+        self._spill_folder = spill_folder
         self._deadline = deadline
         self._stack = ExitStack()
 
     def __enter__(self) -> _Question:
         import duckdb
 
-        spill = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="contexta-sql-"))
+        if self._spill_folder is not None:
+            make_folder(self._spill_folder)
+        spill = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="contexta-sql-", dir=self._spill_folder))
         config: dict[str, Any] = {
             "threads": 1,
             "memory_limit": MEMORY_LIMIT,
@@ -140,7 +148,7 @@ class _Question:
             for values in part:
                 row = tuple(map(_plain, values))
                 count += 1
-                size += sum(len(value) if isinstance(value, str | list | dict) else 8 for value in row)
+                size += sum(map(weight, row))
                 if count > max_rows or size > max_bytes:
                     raise ValidationError(
                         f"The answer has more than {max_rows} rows or {max_bytes >> 20} MiB; "

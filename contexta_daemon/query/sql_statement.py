@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from contexta.errors import ValidationError
 
+from .sql_limits import MAX_TEXT_CHARS
+
 if TYPE_CHECKING:
     import duckdb
 
@@ -32,6 +34,8 @@ def tables_read(connection: duckdb.DuckDBPyConnection, text: str) -> frozenset[s
     """
     import duckdb
 
+    if len(text) > MAX_TEXT_CHARS:
+        raise ValidationError(f"A statement has at most {MAX_TEXT_CHARS} characters.", code="sql_invalid")
     try:
         statements = connection.extract_statements(text)
     except duckdb.Error as error:
@@ -41,7 +45,10 @@ def tables_read(connection: duckdb.DuckDBPyConnection, text: str) -> frozenset[s
     if len(statements) > 1 or statements[0].type != duckdb.StatementType.SELECT:
         raise _refused(f"Only {_ALLOWED} is run: the store is read-only.")
     ((serialized,),) = connection.execute("SELECT json_serialize_sql(?)", [text]).fetchall()
-    tree = json.loads(serialized)
+    try:
+        tree = json.loads(serialized)
+    except RecursionError:
+        raise ValidationError("The statement is nested too deep.", code="sql_invalid") from None
     if tree.get("error"):
         raise ValidationError(f"The statement cannot be looked into: {tree.get('error_message')}", code="sql_invalid")
     names: set[str] = set()

@@ -25,6 +25,7 @@ from contexta_daemon.log import LogError, LogReader, Position
 PROCESSES = 2
 NICENESS = 5
 SQL_PAGE_ROWS = 1_000
+GRACE_S = 10.0  # beyond a statement's deadline, for an interruption to be noticed and the answer to be sent
 
 Answer = TypeVar("Answer")
 
@@ -39,6 +40,7 @@ class Place:
     segment: int
     offset: int
     expected_terminal_stages: tuple[str, ...]
+    sql_spill: str = ""  # the folder for what a statement's memory does not hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,12 @@ class Thinkers:
 
     async def sql(self, text: str, place: Place, *, max_rows: int, deadline_s: float) -> list[bytes]:
         """Return the answer to a statement as serialized pages. Raises QuestionError as `ask`."""
-        return _or_raise(await self._run(answer_sql, text, place, max_rows, deadline_s))
+        try:
+            with anyio.fail_after(deadline_s + GRACE_S):  # it may be where no interruption is noticed: the process ends
+                return _or_raise(await self._run(answer_sql, text, place, max_rows, deadline_s))
+        except TimeoutError:
+            said = f"The statement was not answered within {deadline_s:g} s."
+            raise QuestionError(said, code="deadline_exceeded") from None
 
     async def _run(self, function: Callable[..., Answer | Failure], *arguments: object) -> Answer | Failure:
         """Run a function in one of the processes; one that was killed is replaced, once, since nothing was changed."""
@@ -127,16 +134,19 @@ def answer_sql(text: str, place: Place, max_rows: int, deadline_s: float) -> lis
     from contexta.v1 import query_pb2 as pb
 
     from .sql import run_sql
+    from .sql_limits import ended_by_the_clock
 
     _lower_priority()
     try:
-        found = run_sql(
-            text,
-            catalog_path=Path(place.catalog),
-            columns_folder=Path(place.columns),
-            max_rows=max_rows,
-            deadline_s=deadline_s,
-        )
+        with ended_by_the_clock(deadline_s + GRACE_S):  # should the daemon be gone by then
+            found = run_sql(
+                text,
+                catalog_path=Path(place.catalog),
+                columns_folder=Path(place.columns),
+                spill_folder=Path(place.sql_spill) if place.sql_spill else None,
+                max_rows=max_rows,
+                deadline_s=deadline_s,
+            )
     except ContextaError as error:
         return _failure(error)
     starts = range(0, len(found.rows), SQL_PAGE_ROWS)

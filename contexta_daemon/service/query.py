@@ -43,13 +43,18 @@ class QueryService(query_pb2_grpc.QueryServicer):
         expected_terminal_stages: Sequence[str] = (),
         columns: Path | None = None,
         flush_columns: Callable[[], object] = lambda: None,
+        sql_spill: Path | None = None,
     ) -> None:
-        """columns: their folder. flush_columns: writes, in a thread, what is followed but in no file yet."""
+        """columns: their folder. flush_columns: writes, in a thread, what is followed but in no file yet.
+
+        sql_spill: the folder for what a statement's memory does not hold.
+        """
         self._catalog = catalog
         self._log = log
         self._runner = runner
         self._columns = columns
         self._flush_columns = flush_columns
+        self._sql_spill = sql_spill
         self._stopping = stopping
         self._expected_terminal_stages = tuple(expected_terminal_stages)
         self._caught_up = CatalogWait(log, runner)
@@ -100,6 +105,7 @@ class QueryService(query_pb2_grpc.QueryServicer):
             end.segment,
             end.offset,
             self._expected_terminal_stages,
+            str(self._sql_spill or ""),
         )
 
     async def ListProjects(self, request: Any, context: Any) -> query_pb2.ListProjectsResponse:  # noqa: N802

@@ -16,6 +16,7 @@ from daemon_process import Calls, daemons, refusal
 from other_user import STRANGER, as_user, needs_root
 from served import Served
 from waiting import wait_until
+from workspace_processes import kill_all
 
 from contexta.v1 import query_pb2, query_pb2_grpc, store_pb2, store_pb2_grpc
 from contexta_client import launch
@@ -119,8 +120,6 @@ def test_a_socket_that_another_user_put_there_is_never_spoken_to(
         watch = threading.Thread(target=lambda: asked.append(heard(trap)))
         watch.start()
         ctx.close()
-        from workspace_processes import kill_all
-
         kill_all(served.path)
         record_file.write_text(json.dumps({**record, "socket": str(folder / "s"), "pid": os.getpid()}))
         assert launch.find_daemon(served.path) is None
@@ -169,9 +168,7 @@ def test_no_service_answers_without_the_token(start, tmp_path: Path, metadata) -
     daemon = start(tmp_path / "ws").serves()
     with daemon.calls() as calls:
         token = calls.metadata[0][1]
-        wrong = tuple(
-            (key, value.replace("{token}", token) if isinstance(value, str) else value) for key, value in metadata
-        )
+        wrong = tuple((k, v.replace("{token}", token) if isinstance(v, str) else v) for k, v in metadata)
         calls.metadata = wrong
         with pytest.raises(grpc.RpcError) as caught:
             calls.status()
