@@ -19,6 +19,7 @@ from rig import Shared, Trial, deliver, folder, pause, processes, python
 from stored import Session, by_run, read_log
 
 from contexta import Contexta
+from contexta.capture import CaptureResult
 from contexta_client.capture.stream import FULL, NO_STORAGE
 
 STOP, READY = 0, 8  # words: all end; worker n is ready (8 + n)
@@ -68,11 +69,12 @@ def work(place: Path, number: int, *, calls: int, spool_bytes: int, spill_bytes:
     kept: dict[str, list[int]] = {kind: [] for kind in KINDS}
     lost: Counter[str] = Counter()
 
-    def note(kind: str, step: int, weight: int, outcome: object) -> None:
+    def note(kind: str, step: int, weight: int, outcome: CaptureResult) -> None:
         if outcome:
             kept[kind].append(step)
         else:
-            lost[f"{outcome.reason}|{'event' if kind == 'event' else 'metric'}"] += weight  # type: ignore[attr-defined]
+            assert outcome.dropped == weight, f"{outcome} of {weight}"
+            lost[f"{outcome.reason}|{'event' if kind == 'event' else 'metric'}"] += weight
 
     step = 0
     while not shared[STOP] and step < calls:

@@ -8,6 +8,7 @@ and bit for bit, losses are counted, answers agree with the log, and nothing is 
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import signal
 import subprocess
@@ -16,6 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from unittest import mock
 
 import everything_trainer as words
 from disk_full import _can_mount, _fill, _mounted
@@ -37,16 +39,16 @@ from contexta.recovery import (
 
 SHORT_S, LONG_S, WORKSPACE_S = 10.0, 3600.0, 45.0
 MOST_TRAINERS = 4
-TRAINER = "import sys; from everything_trainer import main; main(sys.argv[1], int(sys.argv[2]), sys.argv[3])"
+TRAINER = "import sys; from everything_trainer import main; main(*sys.argv[1:])"
 
 
 class Trainer:
     """A training process, and what it counts."""
 
-    def __init__(self, place: Path, number: int, seed: str) -> None:
+    def __init__(self, place: Path, number: int, seed: str, *, small_disk: bool) -> None:
         self.number = number
         self.shared = Shared(place / f"done{number}")
-        self.process = python(TRAINER, place / "ws", number, seed)
+        self.process = python(TRAINER, place / "ws", number, seed, small_disk)
         self.killed = False
 
     def lives(self) -> bool:
@@ -58,7 +60,7 @@ class Life:
 
     def __init__(self, trial: Trial, place: Path, done: Counter[str], *, small_disk: bool) -> None:
         self.trial, self.chance, self.place, self.done = trial, trial.chance, place, done
-        self.workspace = place / "ws"
+        self.workspace, self.small_disk = place / "ws", small_disk
         self.trainers: list[Trainer] = []
         self.config = load_config(workspace=self.workspace, patch={"project_name": "k"})
         self.deeds: list[Callable[[], object]] = [
@@ -104,7 +106,8 @@ class Life:
         if sum(each.lives() for each in self.trainers) >= MOST_TRAINERS:
             return
         number = len(self.trainers)
-        self.trainers.append(Trainer(self.place, number, f"{self.trial.seed}/{self.place.name}/{number}"))
+        seed = f"{self.trial.seed}/{self.done['workspaces']}/{number}"
+        self.trainers.append(Trainer(self.place, number, seed, small_disk=self.small_disk))
 
     def kill(self) -> None:
         whom = self.chance.choice([("daemon",), ("sender",), ("sender", "daemon")])
@@ -182,9 +185,10 @@ def run(trial: Trial) -> None:
             small = small_disks and trial.chance.random() < 0.4
             if small:
                 stack.enter_context(_mounted(place / "ws"))
+                stack.enter_context(mock.patch.dict(os.environ, CONTEXTA_CAPTURE__LOCAL_JSONL="false"))
             _one_workspace(trial, place, done, lasts_s, small_disk=small)
         done["workspaces"] += 1
-        if not trial.short:
+        if trial.limit_s or not trial.short:
             trial.say(_told(done))
     if not small_disks:
         trial.say("disks were not filled: that needs a file system of a given size, which only root can mount")

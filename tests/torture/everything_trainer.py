@@ -21,13 +21,14 @@ from contexta.errors import DeadlineError
 
 WIDTH = 7
 MODEL_BYTES = 3000
+SMALL_DISK_METRICS = 300_000  # then a trainer goes on slowly, so that the disk gets full when it is filled only
 # Words that a process leaves behind.
 READY, STOP, METRICS, ROWS, EVENTS, CHILDREN, MODELS, THREAD, DURABLE, ENDED = range(10)
 LOST_METRICS, LOST_ENTRIES, THREAD_LOST = 16, 17, 18
 REFUSED = 20  # models that were refused: their files have names in a row all the same
 
 
-def settings(chance: random.Random) -> dict[str, object]:
+def settings(chance: random.Random, *, small_disk: bool) -> dict[str, object]:
     """Return a random configuration; whoever starts the daemon first settles the daemon's part of it."""
     return {
         "project_name": "k",
@@ -37,7 +38,7 @@ def settings(chance: random.Random) -> dict[str, object]:
             "on_full": chance.choice(["drop_newest", "block"]),
             "block_timeout_s": chance.choice([0.0, 0.01, 0.2]),
             "exit_timeout_s": chance.choice([0.0, 0.5, 5.0]),
-            "local_jsonl": chance.random() < 0.7,
+            "local_jsonl": chance.random() < 0.7 and not small_disk,  # 300 bytes a record
             "packages": chance.random() < 0.2,
             "git": False,
         },
@@ -59,12 +60,13 @@ def model_bytes(number: int, place: int) -> bytes:
 class Training:
     """Everything that one process does; each method is one kind of step."""
 
-    def __init__(self, workspace: Path, number: int, seed: str) -> None:
+    def __init__(self, workspace: Path, number: int, seed: str, *, small_disk: bool) -> None:
         self.chance = random.Random(seed)
         self.number = number
+        self.most = SMALL_DISK_METRICS if small_disk else 1 << 62
         self.shared = Shared(workspace.parent / f"done{number}")
         self.models = workspace.parent / "models"
-        self.ctx = Contexta(workspace=workspace, config=settings(self.chance))
+        self.ctx = Contexta(workspace=workspace, config=settings(self.chance, small_disk=small_disk))
         self.run = self.ctx.run(f"r{number}")
         self.stage = self.run.stage("train")
         for _ in range(
@@ -83,7 +85,7 @@ class Training:
             for kind in self.chance.choices(kinds, k=20):
                 kind()
             self.shared[READY] = 1
-            time.sleep(pace_s)
+            time.sleep(pace_s if self.shared[METRICS] < self.most else 0.2)
         for thread in self.threads:
             thread.join()
         self.run.close()
@@ -158,11 +160,11 @@ class Training:
             else:
                 self.shared[THREAD_LOST] += 1
             if step % 50 == 0:
-                time.sleep(0.001)
+                time.sleep(0.001 if step < self.most else 0.2)
 
 
-def main(workspace: str, number: int, seed: str) -> None:
+def main(workspace: str, number: str, seed: str, small_disk: str) -> None:
     """Be a trainer; what it says for people goes to a file."""
     said = os.open(Path(workspace).parent / f"said{number}", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(said, 2)
-    Training(Path(workspace), number, seed).go_on()
+    Training(Path(workspace), int(number), seed, small_disk=small_disk == "True").go_on()

@@ -54,6 +54,7 @@ def test_log_rows_dropped_at_the_bound_count_each_of_their_values(capturing: Cap
     assert 0 < kept < 4000
     content = capturing.one()
     assert len(content.metrics) + content.words[fmt.DROPPED_METRICS] == 4000 * 50
+    assert sum(result.dropped for result in results) == content.words[fmt.DROPPED_METRICS]
 
 
 def test_scopes_still_open_and_close_at_the_bound(capturing: Capturing) -> None:
