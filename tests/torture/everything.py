@@ -78,13 +78,12 @@ class Life:
         while time.monotonic() < end:
             pause(self.chance, 0.4)
             deed = self.chance.choice(self.deeds)
-            before = self.done["tolerated"]
             try:
                 deed()
+                self.done[deed.__name__] += 1
             except ContextaError as error:
-                self.done["tolerated"] += 1
+                self.done[f"{deed.__name__}: {type(error).__name__}"] += 1
                 self.trial.check(isinstance(error, TOLERATED), f"{deed.__name__}: {error!r}")
-            self.done[deed.__name__] += self.done["tolerated"] == before
 
     def end(self) -> None:
         """Let everything go on and come to its end, however it was left."""
