@@ -1,6 +1,6 @@
 """Writes tests/corpus: what fuzzing begins with, and what it found. Files are small, and the same each time.
 
-    python scripts/make_corpus.py
+    python scripts/make_corpus.py [FOLDER]
 
 What fuzzing finds is added below, in FOUND, by hand: small, and with a name that says what it did.
 """
@@ -175,8 +175,9 @@ TARGETS: tuple[Callable[[], dict[str, bytes]], ...] = (
 
 
 def main() -> None:
+    corpus = Path(sys.argv[1]) if len(sys.argv) > 1 else CORPUS
     for made in TARGETS:
-        folder = CORPUS / made.__name__
+        folder = corpus / made.__name__
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         for name, content in made().items():

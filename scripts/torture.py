@@ -34,6 +34,7 @@ PARTS = {
     "power_loss": "the power of an ext4 cut at random moments",
     "unsynced": "what a file system may forget at a power loss: legal states, generated",
     "many_daemons": "many daemons started at once",
+    "fuzz": "files, batches and calls changed at random",
     "bit_rot": "every byte of a segment cut and flipped",
     "accounting": "64 workers against a daemon that is stopped, killed and started again",
     "soak": "a day's worth of records at full speed: memory, files and threads stay flat",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import threading
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +45,10 @@ class Rpcs:
 
     def __init__(self, folder: Path) -> None:
         self._daemon = DaemonProcess(folder / "ws", config={"capture": {"local_jsonl": True}}).serves()
+        # What it says has to be read, or it would wait for that.
+        self._said: deque[str] = deque(maxlen=100)
+        self._listener = threading.Thread(target=self._said.extend, args=(self._daemon.process.stderr,), daemon=True)
+        self._listener.start()
         record = self._daemon.record
         self._calls = self._daemon.calls()
         self._channel = grpc.insecure_channel(f"unix:{record['socket']}")
@@ -130,6 +136,8 @@ class Rpcs:
     def close(self) -> None:
         self._channel.close()
         self._calls._channel.close()
+        self._daemon.process.kill()
+        self._listener.join()
         self._daemon.kill()
 
 

@@ -1,7 +1,7 @@
 """Runs what is fuzzed: inputs from tests/corpus, and mutations of them. What fails is kept with its input.
 
 A target is made on a folder of its own and has `run(data) -> bool` (whether the input was taken; an exception is a
-finding), and `close()`. It may have `make(chance, seeds)`, where mutation alone would not get far.
+finding), and `close()`. It may have `make(chance, seeds)`, where mutation alone would not get far, and `grown_bytes`.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ class Findings:
 
     runs: int = 0
     taken: int = 0
+    grown_bytes: int = 0  # the most by which a target's own process grew
     failed: dict[str, tuple[bytes, str]] = field(default_factory=dict)  # by place: the first input, and what it did
 
 
@@ -72,6 +73,7 @@ def fuzz(name: str, chance: random.Random, *, runs: int = 1 << 60, seconds: floa
             if time.monotonic() >= until:
                 break
             _try(made, make(chance, seeds), found)
+        found.grown_bytes = getattr(made, "grown_bytes", 0)
     return found
 
 

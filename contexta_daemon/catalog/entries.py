@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from contexta.contract import is_ref
 from contexta.v1 import capture_pb2
 from contexta_daemon.batches import format_ns
 
@@ -146,6 +147,8 @@ class Entries:
 
     def _artifact_registered(self, session: Session, made: capture_pb2.ArtifactRegistered, time_ns: int) -> int:
         scope = self._scopes.require(session, made.scope_id)
+        if not is_ref(made.ref, kind="artifact"):
+            raise UnknownIdError(f"an artifact cannot be {made.ref[:80]!r}")
         self._connection.execute(
             "INSERT INTO artifacts (ref, session, run, scope, run_ref, stage_ref, batch_ref, sample_ref, "
             "operation_ref, deployment_ref, kind, created_at, created_ns, location, present, size_bytes, modified_ns, "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
+from contexta.contract import is_ref
 from contexta.errors import ContextaError
 from contexta.v1 import capture_pb2
 from contexta_daemon.batches import format_ns
@@ -12,6 +13,9 @@ from .names import Names, Scope, Session, component
 from .runs import ensure_project, leave_run, open_run
 from .schema import BATCH, CANCELLED, COMPLETED, DEPLOYMENT, FAILED, OPEN, OPERATION, RUN, SAMPLE, STAGE
 
+_REF_KINDS = {
+    RUN: "run", STAGE: "stage", BATCH: "batch", SAMPLE: "sample", OPERATION: "op", DEPLOYMENT: "deployment",
+}  # fmt: skip
 STATE_OF_STATUS = {"open": OPEN, "completed": COMPLETED, "cancelled": CANCELLED, "failed": FAILED}
 
 _OPEN_SCOPE = """
@@ -41,7 +45,7 @@ VANISHED = "the process vanished"
 
 
 class UnknownIdError(ContextaError):
-    """An entry speaks of a scope, key or group that was never defined in its session."""
+    """An entry speaks of a scope, key or group that was never defined in its session, or of what nothing can be."""
 
     default_code = "unknown_id"
 
@@ -66,7 +70,9 @@ class Scopes:
         return scope
 
     def open(self, session: Session, opened: capture_pb2.ScopeOpened, time_ns: int) -> None:
-        """Apply ScopeOpened."""
+        """Apply ScopeOpened. Raises UnknownIdError."""
+        if not is_ref(opened.ref, kind=_REF_KINDS.get(opened.kind, "")):
+            raise UnknownIdError(f"a scope of kind {opened.kind} cannot be {opened.ref[:80]!r}")
         if opened.kind == RUN:
             attempt = open_run(self._connection, session.id, opened, time_ns)
             scope = Scope(
@@ -74,10 +80,8 @@ class Scopes:
             )
         elif opened.kind == DEPLOYMENT:
             scope = self._open_deployment(opened, time_ns)
-        elif opened.kind in (STAGE, BATCH, SAMPLE, OPERATION):
-            scope = self._open_inner(session, opened, time_ns)
         else:
-            raise UnknownIdError(f"scope kind {opened.kind} of {opened.ref!r} is not known")
+            scope = self._open_inner(session, opened, time_ns)
         self._connection.execute(
             "INSERT OR REPLACE INTO session_scopes (session, scope_id, kind, run, target, inherited, state) "
             "VALUES (?, ?, ?, ?, ?, ?, 0)",

@@ -5,6 +5,7 @@ import pytest
 from logged import (
     NS,
     FakeLog,
+    entry,
     run_opened,
     scope_closed,
     scope_opened,
@@ -12,6 +13,7 @@ from logged import (
     session_opened,
 )
 
+from contexta.v1 import capture_pb2 as pb
 from contexta_daemon.catalog import Catalog
 
 
@@ -187,3 +189,19 @@ def test_a_stage_opened_by_two_ranks_is_one_and_as_bad_as_the_worst(book):
 def test_closing_twice_changes_nothing(book):
     book.add(1, session_opened(), run_opened(), scope_closed(1), scope_closed(1, "failed"))
     assert book.runs() == [(1, "completed")]
+
+
+@pytest.mark.parametrize("ref", ["", "r", "run:", "run:p.r.s", "stage:p.r.s", "run:p.R", "run:p." + "r" * 64])
+def test_what_is_no_reference_of_a_run_opens_none(book, ref):
+    book.add(1, session_opened(), run_opened(1, ref))
+    book.add(2, session_opened(), run_opened(1, "run:p.good"))
+    assert book.rows("SELECT run_ref FROM runs") == [("run:p.good",)]
+    assert book.rows("SELECT item FROM set_aside") == [(1,)]
+
+
+@pytest.mark.parametrize("ref", ["", "artifact:p.r", "model", "run:p.r"])
+def test_what_is_no_reference_of_an_artifact_registers_none(book, ref):
+    made = pb.ArtifactRegistered(scope_id=1, ref=ref, artifact_kind="m", path="/x", exists=True)
+    book.add(1, session_opened(), run_opened(), entry(artifact_registered=made))
+    assert book.rows("SELECT count(*) FROM artifacts") == [(0,)]
+    assert book.rows("SELECT item FROM set_aside") == [(2,)]
