@@ -12,22 +12,29 @@ from pathlib import Path
 import harness
 from harness import Report
 
+from contexta_client.recovery.contents import lean_segments
+
+# Segments are small, so that most of a log of this size is sealed.
+DROPPING = {"retention": {"log": "drop"}, "records": {"segment_bytes": 256 << 10}}
+
 
 def _size(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
-def _measure_one(capture: Callable[[object, int], object], count: int) -> dict[str, int]:
+def _measure_one(capture: Callable[[object, int], object], count: int, **config: object) -> dict[str, int]:
     """Return bytes by part of the workspace, beyond those of an empty run."""
     found: dict[str, int] = {}
     for total in (0, count):
-        with harness.workspace() as (ctx, path):
+        with harness.workspace(**config) as (ctx, path):
             run = harness.warm_up(ctx)
             for step in range(total):
                 capture(run, step)
                 if step % 2000 == 1999:  # as a training loop would: a few thousand a second, so batches stay small
                     ctx.flush(60)
             harness.wait_for_columns(path, total)
+            if total and config == DROPPING:
+                _wait_for_lean(path / "records" / "log")
             ctx.close()
             harness.processes.end_all(path)
             parts = {
@@ -39,6 +46,15 @@ def _measure_one(capture: Callable[[object, int], object], count: int) -> dict[s
             for name, folder in parts.items():
                 found[name] = _size(folder) - found.get(name, 0)
     return found
+
+
+def _wait_for_lean(log: Path) -> None:
+    """Wait until all segments but the last two dropped their metrics."""
+    give_up = time.monotonic() + 60
+    while len(lean_segments(log)) < len(list(log.glob("*.seg"))) - 2:
+        if time.monotonic() > give_up:
+            raise TimeoutError("the log did not drop its metrics within 60 s")
+        time.sleep(0.1)
 
 
 def measure(report: Report, quick: bool) -> None:
@@ -59,11 +75,20 @@ def measure(report: Report, quick: bool) -> None:
             table.add(f"{count:,}", name, *(f"{max(0, size) / count:.1f}" for size in found.values()), line)
             if name == "smooth":
                 last = found
+    _dropped(report, kinds, sizes[-1])
     for part, goal in (("log", 8), ("columns", 5)):
         size = last[part] / sizes[-1]
         report.goal(f"bytes in the {part} for a metric of a smooth series", str(goal), f"{size:.1f}", size <= goal)
     report.remarks.append("Flushed every 2,000 metrics, so that batches are as small as those of a real loop.")
     report.remarks.append("Log and json lines are both kept (capture.local_jsonl: False leaves the lines out).")
+
+
+def _dropped(report: Report, kinds: dict[str, Callable[[object, int], object]], count: int) -> None:
+    table = report.table("Bytes a metric with retention.log = drop", "metrics", "series", "log", "columns", "both")
+    for name, capture in kinds.items():
+        found = _measure_one(capture, count, **DROPPING)
+        shown = [found["log"], found["columns"], found["log"] + found["columns"]]
+        table.add(f"{count:,}", name, *(f"{max(0, size) / count:.1f}" for size in shown))
 
 
 if __name__ == "__main__":
