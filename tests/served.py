@@ -57,6 +57,11 @@ class Served:
         """The processes that are the workspace's "sender" or "daemon"."""
         return pids_of(role, self.path)
 
+    def pid(self, role: str) -> int:
+        """The one process of a role, once there is one."""
+        wait_until(lambda: len(self.pids(role)) == 1, 30)
+        return self.pids(role)[0]
+
     def drained(self) -> None:
         """Wait until every spool of ended processes is delivered and gone."""
         wait_until(lambda: all(worker.alive for worker in local_workers(self.path)), 30)

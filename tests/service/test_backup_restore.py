@@ -95,7 +95,7 @@ def test_what_follows_the_log_is_made_anew_and_answers_as_before(served: Served)
     served.drained()
     ctx = served.contexta()
     before = ctx.get_step_series("kept", "n").values.tolist()
-    (old,) = served.pids("daemon")
+    old = served.pid("daemon")
     lines = served.path / "cache" / "capture" / "record.jsonl"
     wait_until(lambda: lines.exists() and lines.read_bytes().count(b"\n") == 300)
     (served.path / "metadata" / "catalog.sqlite3").write_bytes(b"damaged")

@@ -83,7 +83,7 @@ def test_a_stopped_daemon_holds_nobody_up(served: Served) -> None:
     ctx = served.contexta()
     with ctx.run("first") as run:
         run.metric("x", 1.0)
-    (pid,) = served.pids("daemon")
+    pid = served.pid("daemon")
     os.kill(pid, signal.SIGSTOP)
     try:
         printed = served.run(
@@ -170,7 +170,7 @@ def test_a_deleted_workspace_is_begun_anew_and_its_old_daemon_touches_nothing(se
     process = served.start(PACED)
     returned(process, 2_000)
     wait_until(lambda: (served.path / "daemon" / "daemon.json").exists())
-    (old,) = served.pids("daemon")
+    old = served.pid("daemon")
     shutil.rmtree(served.path)
     returned(process, 4_000)
     wait_until(lambda: served.pids("daemon") not in ([], [old]), 20)

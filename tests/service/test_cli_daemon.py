@@ -106,7 +106,7 @@ def test_a_daemon_with_writers_goes_on_when_it_may_only_stop_idle(answering: Ans
 
 def test_a_daemon_is_started_told_of_and_stopped(served: Served) -> None:
     assert ask(served.path, "daemon", "start").exit_code == 0
-    (pid,) = served.pids("daemon")
+    pid = served.pid("daemon")
     again = json.loads(ask(served.path, "--format", "json", "daemon", "start").stdout)
     assert again["pid"] == pid
     status = json.loads(ask(served.path, "--format", "json", "daemon", "status").stdout)

@@ -71,7 +71,7 @@ def test_everything_is_answered_as_before_and_after_a_kill(dropped: Served) -> N
     records = everything(ctx)
     assert len(records) >= 3 * STEPS + STEPS // 1000
     assert ctx.record_store.check_integrity().intact
-    (pid,) = dropped.pids("daemon")
+    pid = dropped.pid("daemon")
     os.kill(pid, signal.SIGKILL)
     again = dropped.contexta()
     check_series(again)

@@ -29,7 +29,7 @@ def ctx(served: Served):
 
 def thinkers(served: Served) -> dict[int, int]:
     """The processes of the daemon that think: pid to the clock ticks that each was at work."""
-    (daemon,) = served.pids("daemon")
+    daemon = served.pid("daemon")
     listed = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(daemon)], capture_output=True, text=True).stdout
     found = {}
     for line in listed.splitlines():
@@ -132,7 +132,7 @@ def test_wrong_words_in_a_question_are_named(ctx) -> None:
 
 def test_a_process_that_collects_columns_may_be_killed_and_questions_are_answered_again(served: Served, ctx) -> None:
     count = "SELECT count(*) FROM metrics"
-    (daemon,) = served.pids("daemon")
+    daemon = served.pid("daemon")
 
     def collected() -> bool:
         request = status_pb2.GetStatusRequest()
