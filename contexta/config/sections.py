@@ -55,7 +55,7 @@ class CaptureConfig(Section):
     enabled: bool = True  # False: capture calls do nothing
     local_jsonl: bool = True  # the daemon writes record.jsonl and artifact.jsonl
     spool_bytes: int = at_least(64 * MIB, 1 * MIB)  # of one process, waiting for the daemon
-    on_full: str = choice("drop_newest", "block")
+    on_full: str = choice("drop_newest", "block")  # what finds no room is dropped and counted, or the call waits
     block_timeout_s: float = at_least(0.05, 0)  # the longest that one call waits when on_full is block
     spill_bytes: int = at_least(4096 * MIB, 0)  # of one workspace, moved to disk while the daemon is away
     exit_timeout_s: float = at_least(5.0, 0)  # how long the end of a run or of the process waits until all is durable
@@ -72,7 +72,7 @@ class CaptureConfig(Section):
     packages: bool = True  # record the installed packages
     git: bool = True  # record the git revision
     job_id: str = ""  # equal for all workers of one launch; empty: read from the launcher's variables
-    rank: int | None = at_least(None, 0)
+    rank: int | None = at_least(None, 0)  # this and the next two: by default from the launcher's variables
     local_rank: int | None = at_least(None, 0)
     world_size: int | None = at_least(None, 1)
 
@@ -100,10 +100,10 @@ class DaemonConfig(Section):
     """The background service."""
 
     section_name: ClassVar[str] = "daemon"
-    autostart: bool = True
+    autostart: bool = True  # with the first capture or question
     idle_timeout_s: float = at_least(900.0, 0)  # 0: it never ends by itself
     admission_bytes: int = at_least(64 * MIB, 1 * MIB)  # accepted and not yet durable; beyond, senders wait
-    nice: int = at_least(10, 0)
+    nice: int = at_least(10, 0)  # how far below the training it runs
     socket_dir: str = ""  # empty: the user's runtime directory
 
 
@@ -137,7 +137,7 @@ class RetentionConfig(Section):
     """What becomes of log segments whose metrics are all in columns: kept as they are, or without these metrics."""
 
     section_name: ClassVar[str] = "retention"
-    log: str = choice("keep", "drop")
+    log: str = choice("keep", "drop")  # drop: half the room, and the columns are all that there is of them (ADR 13)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
