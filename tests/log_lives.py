@@ -167,13 +167,14 @@ class Lives:
         self.disk = Disk(chance.choice((512, 512, 4096)))
         self.disk.change((self.disk.root, WORKSPACE.name, Folder()))  # as durable as whoever made it cared for
         self.promises = Promises()
-        self.states = self.failed_syncs = 0
+        self.states = self.losses = self.failed_syncs = 0
 
     def go(self, power_losses: int, *, states_each: int = 8) -> None:
         """Live on through some power losses; raises BrokenPromiseError."""
         for _ in range(power_losses):
             for _ in range(self.chance.choice((1, 1, 2, 3))):
                 self._live()
+            self.losses += 1
             for _ in range(states_each - 1):
                 self._look_into(self.disk.after_power_loss(self.chance))
             self.disk = self._look_into(self.disk.after_power_loss(self.chance))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import random
+import time
 from collections import Counter
 from pathlib import Path
 
 from forgetful_disk import Disk, File, Folder
 from forgetful_files import ForgetfulFiles
-from rig import Trial
+from rig import Trial, in_processes
 
 from contexta_daemon.log import Envelope, Log, Position, pack_body
 
@@ -17,7 +17,7 @@ FOLDER = Path("/log")
 FRAMES = 12
 HEADER_BYTES = 144
 FLIPS_A_LOG = 500
-WORKERS = 2
+LONGEST_S = 1800.0
 
 
 class Rotting:
@@ -75,19 +75,15 @@ def run(trial: Trial) -> None:
     wanted = 10_000 if trial.short else 1_000_000
     seeds = [trial.chance.getrandbits(32) for _ in range(wanted // FLIPS_A_LOG)]
     totals: Counter[str] = Counter()
-    pool = multiprocessing.get_context("fork").Pool(WORKERS)
-    try:
-        for number, (counts, failures) in enumerate(pool.imap_unordered(flip_at_random, seeds), 1):
-            totals.update(counts)
-            for failure in failures:
-                trial.check(False, failure)
-            if number % 200 == 0:
-                trial.say(f"{totals['flips']:,} of {wanted:,} random flips")
-    finally:
-        pool.close()
-        pool.join()
+    until = time.monotonic() + trial.lasts_s(LONGEST_S)
+    for counts, failures in in_processes(flip_at_random, seeds, until=until):
+        totals.update(counts)
+        for failure in failures:
+            trial.check(False, failure)
+        if totals["logs"] % 200 == 0:
+            trial.say(f"{totals['flips']:,} of {wanted:,} random flips")
     trial.figure(
-        f"{totals['flips']:,} random flips of {len(seeds):,} logs of 1 to 5 segments: {totals['untold']} without a "
+        f"{totals['flips']:,} random flips of {totals['logs']:,} logs of 1 to 5 segments: {totals['untold']} without a "
         f"trace, {totals['lost']:,} frames lost; {totals['more']:,} flips in the last write of a killed process cost "
         "others of that write too, none elsewhere"
     )
@@ -118,7 +114,7 @@ def flip_at_random(seed: int) -> tuple[Counter[str], list[str]]:
     chance = random.Random(seed)
     sizes, group = chance.choice((60, 300, 2000)), chance.choice((1, 1, 4))
     rotting = Rotting(chance, segment_bytes=sizes * chance.choice((3, 6, 100)), sizes=sizes, group=group)
-    totals: Counter[str] = Counter()
+    totals = Counter(logs=1)
     failures = []
     while totals["flips"] < FLIPS_A_LOG:
         # Several at once: at most one a segment, so that each is one of its own and not a header's second copy.

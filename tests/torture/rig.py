@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import mmap
+import multiprocessing
 import os
 import random
 import shutil
@@ -11,8 +12,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -23,6 +25,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 import workspace_processes as processes  # noqa: E402
 
 Job = TypeVar("Job")
+Found = TypeVar("Found")
 
 
 @dataclass
@@ -112,6 +115,22 @@ def in_parallel(play: Callable[[Job], object], jobs: Iterable[Job], *, at_once: 
         except BaseException:
             threads.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def in_processes(work: Callable[[Job], Found], jobs: Iterable[Job], *, until: float) -> Iterator[Found]:
+    """Do the jobs in forked processes, one for each of two cores, and give what they found in the jobs' order. At a
+    moment of the monotonic clock the rest is left."""
+    pool = ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("fork"))
+    running: deque[Future[Found]] = deque()
+    with pool:
+        for job in jobs:
+            if time.monotonic() > until:
+                break
+            running.append(pool.submit(work, job))
+            if len(running) > 4:
+                yield running.popleft().result()
+        while running:
+            yield running.popleft().result()
 
 
 def python(program: str, *arguments: object, stdout: int | None = None) -> subprocess.Popen[bytes]:
