@@ -6,7 +6,10 @@ an append that was synced, and everything that an opened log says to have, becau
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +17,9 @@ from forgetful_disk import Crash, Disk, Folder
 from forgetful_files import ForgetfulFiles
 from log_writing import ALL, BEGINNING, body_of, make_batch, session
 
-from contexta_daemon.log import Log, LogIOError
+from contexta_daemon.log import Log, LogError, LogIOError
+from contexta_daemon.log.lean import LeanBatch
+from contexta_daemon.log.making_lean import make_lean
 
 WORKSPACE = Path("/ws")
 LOG = WORKSPACE / "records" / "log"
@@ -62,11 +67,7 @@ class Promises:
             name, first = batch.envelope.session_id, batch.envelope.first_sequence
             at = ends.get(name, 0)
             _promise(first >= at, f"{name[0]}: items from {first} on are there twice")
-            gone = set(range(at, first))
-            for (other, start), end in self.weak.items():
-                if other == name:
-                    gone -= set(range(start, end))
-            _promise(not gone, f"{name[0]}: items {at} to {first} are missing before others")
+            _promise(self._may_miss(name, at, first), f"{name[0]}: items {at} to {first} are missing before others")
             _promise(batch.body in self.sent.get((name, first), ()), f"{name[0]}: the body at {first} was never sent")
             ends[name] = batch.envelope.next_sequence
             found[name, first] = batch.body
@@ -74,11 +75,20 @@ class Promises:
         _promise(not lost, f"durable and gone: {lost}; {log.recovery_notes}")
         for name, end in ends.items():
             state = log.sessions.get(name)
-            _promise(state and state.next_sequence == end, f"{name[0]}: ends at {end}, the log says {state}")
+            right = state and state.next_sequence >= end and self._may_miss(name, end, state.next_sequence)
+            _promise(right, f"{name[0]}: ends at {end}, the log says {state}")
         for name in self.closed:
             _promise((state := log.sessions.get(name)) is not None and state.closed, f"{name[0]}: is open again")
         if opened:
             self.keep({key: body for key, body in found.items() if key not in self.doomed})
+
+    def _may_miss(self, name: bytes, start: int, end: int) -> bool:
+        """Whether a session's items between two sequences were never more than written."""
+        gone = set(range(start, end))
+        for (other, first), behind in self.weak.items():
+            if other == name:
+                gone -= set(range(first, behind))
+        return not gone
 
 
 class Life:
@@ -95,11 +105,12 @@ class Life:
         """Raises Crash when the process dies, and LogIOError when the log cannot be opened."""
         log = Log(
             LOG, files=self.files, segment_bytes=self.chance.choice((600, 3000, 50_000)), clock_ns=lambda: NOW_NS,
-            new_id=lambda: self.chance.randbytes(16),
+            new_id=lambda: self.chance.randbytes(16), fetch=self._fetch,
         )  # fmt: skip
         self._check(log, opened=True)
         for _ in range(appends):
-            self.chance.choice((self._append, self._append, self._append, self._sync, self._close_session))(log)
+            often = self._append, self._append, self._append, self._append
+            self.chance.choice((*often, self._sync, self._close_session, self._make_lean))(log)
         if self.chance.random() < 0.5:
             self._check(log, opened=False)
         if self.chance.random() < 0.3:
@@ -158,6 +169,19 @@ class Life:
                 return
             self.promises.closed.add(name)
 
+    def _make_lean(self, log: Log) -> None:
+        """Let a sealed segment go of its bodies, as if they were metrics that the columns have."""
+        if sealed := log.sealed(log.committed):
+            number, end = self.chance.choice(sealed)
+            with contextlib.suppress(OSError, LogError):
+                make_lean(
+                    log._directory, number, end, skeleton_of=_skeleton_of, fetch=self._fetch, may_replace=lambda: None
+                )
+
+    def _fetch(self, batches: Sequence[LeanBatch]) -> list[bytes | None]:
+        known = {_skeleton_of(body): body for bodies in self.promises.sent.values() for body in bodies}
+        return [known.get(batch.skeleton) for batch in batches]
+
 
 class Lives:
     """A log from its first process on. `states` counts the power losses that were looked into."""
@@ -207,6 +231,10 @@ class Lives:
             life.live(appends)
             life.end()
         return found
+
+
+def _skeleton_of(body: bytes) -> bytes | None:
+    return hashlib.blake2b(body, digest_size=8).digest() if len(body) >= 300 else None
 
 
 def _promise(kept: object, otherwise: str) -> None:
