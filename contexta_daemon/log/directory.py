@@ -16,6 +16,8 @@ from .segment import HEADER_BYTES, LEAN_VERSION, SegmentHeader, SegmentReader
 SUFFIX = ".seg"
 DAMAGED = "damaged"
 _MADE_WITH_IT = 3  # records, the workspace, and where that lies: whoever made them may not have synced their names
+_NOTHING_TO_SYNC = (errno.EROFS, errno.EINVAL)  # file systems that are only read know no sync
+_NOT_OURS = (errno.EACCES, errno.EPERM)  # a folder of somebody else is older than the workspace in it
 _KEPT_ASIDE = 64  # files in damaged/; a daemon killed often must not fill the disk with torn tails
 
 
@@ -51,8 +53,11 @@ class LogDirectory:
         if self._names_settled:
             return
         for folder in (self.path, *self.path.absolute().parents[:_MADE_WITH_IT]):
-            with contextlib.suppress(PermissionError):  # of somebody else, whose folder is older than ours
+            try:
                 self.files.sync_dir(folder)
+            except OSError as error:
+                if error.errno not in (*_NOTHING_TO_SYNC, *_NOT_OURS):
+                    raise
         self._names_settled = True
 
     def settle(self, number: int) -> None:
@@ -60,6 +65,8 @@ class LogDirectory:
         try:
             self.files.settle(self.segment_path(number))
         except OSError as error:
+            if error.errno in _NOTHING_TO_SYNC:
+                return
             message = f"cannot make durable what is there: {error}"
             raise LogIOError(message, errno=error.errno or 0, segment=number) from error
 

@@ -145,9 +145,7 @@ def _replay(
     return held[0].offset
 
 
-def _take(
-    directory: LogDirectory, segment: SegmentReader | LeanReader, item: Frame | Damage, found: Recovered
-) -> None:
+def _take(directory: LogDirectory, segment: SegmentReader | LeanReader, item: Frame | Damage, found: Recovered) -> None:
     if isinstance(item, Damage):
         _report(directory, segment, item, found)
     elif not _apply(item, found):

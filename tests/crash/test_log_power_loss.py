@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import random
 from pathlib import Path
 
@@ -134,3 +135,29 @@ def test_a_sync_that_was_due_and_failed_with_something_else_is_told(disk: Disk, 
     with pytest.raises(LogIOError):
         log.sync()
     log.sync()
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.EROFS])
+def test_a_log_opens_where_nothing_can_be_synced_because_nothing_can_be_written(disk: Disk, number: int) -> None:
+    notebook = Notebook()
+    notebook.append(open_log(LOG, files_on(disk)), [A, B])
+    files = files_on(disk)
+
+    def refuse(_: object) -> None:
+        raise OSError(number, "not on this file system")
+
+    files.settle = files.sync_dir = refuse  # type: ignore[method-assign]
+    notebook.check(open_log(LOG, files))
+
+
+@pytest.mark.parametrize("call", ["settle", "sync_dir"])
+def test_a_log_does_not_open_when_what_it_has_cannot_be_made_durable(disk: Disk, call: str) -> None:
+    Notebook().append(open_log(LOG, files_on(disk)), [A])
+    files = files_on(disk)
+
+    def refuse(_: object) -> None:
+        raise OSError(errno.EIO, "the disk is ill")
+
+    setattr(files, call, refuse)
+    with pytest.raises(LogIOError, match="cannot make durable"):
+        open_log(LOG, files)
