@@ -38,6 +38,23 @@ def test_a_session_whose_process_is_gone_is_ended_as_it_was(rig: Rig, ended: boo
     assert writer.words[fmt.DRAINED] == 1
 
 
+def test_a_session_is_not_closed_before_its_last_records_are_durable(rig: Rig) -> None:
+    rig.daemon.start()
+    writer = rig.writer()
+    writer.begin()
+    rig.flush(writer)
+    rig.daemon.gate.clear()
+    writer.row(1.0)
+    writer.vanish(ended=True)
+    session = rig.service.sessions[writer.session_id]
+    rig.turn_until(lambda: session.stage == "ending" and session.is_sending)
+    rig.turn(0.2)
+    assert (session.stage, writer.words[fmt.DRAINED]) == ("ending", 0)
+    rig.daemon.gate.set()
+    rig.turn_until(lambda: not writer.path.exists())
+    assert (rig.daemon.only().closed, rig.daemon.only().values) == (True, [1.0])
+
+
 def test_a_lost_worker_is_told_by_a_sender_that_came_after_the_journals_beginning_was_deleted(rig: Rig) -> None:
     rig.daemon.start()
     writer = rig.writer()
