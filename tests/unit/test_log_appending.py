@@ -65,6 +65,18 @@ def test_reading_goes_in_steps_and_on_across_segments(tmp_path: Path) -> None:
     assert log.bytes_from(BEGINNING) == log.bytes and log.bytes_from(log.committed) == 0
 
 
+def test_a_step_that_ends_just_at_its_limit_is_gone_on_behind(tmp_path: Path) -> None:
+    log, notebook = open_log(tmp_path / "log", RealFiles(), segment_bytes=600), Notebook()
+    for _ in range(6):
+        notebook.append(log, [session(1), session(2)], size=100)
+    for limit in (100, 200, 300, 400):
+        position, found = BEGINNING, 0
+        while position < log.committed:
+            batches, position = log.read_some(position, limit_bytes=limit)
+            found += len(batches)
+        assert found == 12, limit
+
+
 def test_a_reader_of_another_process_reads_up_to_where_it_is_told(tmp_path: Path) -> None:
     log, notebook = open_log(tmp_path / "log", RealFiles(), segment_bytes=600), Notebook()
     reader = LogReader(tmp_path / "log")

@@ -94,6 +94,16 @@ def test_what_a_stale_record_names_is_removed_only_if_it_is_a_socket_of_this_wor
         assert path.exists() == kept
 
 
+def test_a_daemon_whose_workspace_was_moved_away_leaves_the_record_of_the_next_one(tmp_path: Path) -> None:
+    first = Tenancy(tmp_path / "ws")
+    first.folder.rename(tmp_path / "elsewhere")
+    second = Tenancy(tmp_path / "ws")
+    (second.folder / "daemon.json").write_text("{}")
+    first.withdraw()
+    assert (second.folder / "daemon.json").exists()
+    second.withdraw()
+
+
 def test_a_folder_is_made_private_and_a_strange_one_is_refused(tmp_path: Path) -> None:
     own_folder(tmp_path / "new")
     assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
