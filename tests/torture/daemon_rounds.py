@@ -129,7 +129,7 @@ def play_round(files: Path, faults: Sequence[Fault | None], *, asks: bool = Fals
             play.go_on(place / "ws", lives=plain.lives)
             if plain.end():
                 made.wrong.append(f"a plain daemon ends with {plain.process.returncode}: {plain.why()}")
-        made.wrong += problems(place / "ws", play)
+        made.wrong += problems(place / "ws", play, may_say="is not copied, only hashed" if must_live else "")
     except (said.CutOffError, TimeoutError, OSError) as error:
         made.wrong.append(f"{type(error).__name__}: {error}")
     if made.wrong:
@@ -165,12 +165,15 @@ def _broken_life(
     made.calls = breaking.calls()
 
 
-def problems(workspace: Path, play: said.Play) -> list[str]:
-    """Return what is not as promised, once the session is over and the last daemon has ended."""
+def problems(workspace: Path, play: said.Play, *, may_say: str = "") -> list[str]:
+    """Return what is not as promised, once the session is over and the last daemon has ended.
+
+    may_say: what an artifact that is not copied may say about it; empty: all are copied.
+    """
     loss = {"loss": (said.STEPS, said.values)}
     found = [*play.wrong, *invariant.problems(workspace, [invariant.Told("run:k.r", loss)])]
     found += _session_whole(workspace, play)
-    found += _artifacts_whole(workspace)
+    found += _artifacts_whole(workspace, may_say)
     return found
 
 
@@ -191,17 +194,20 @@ def _session_whole(workspace: Path, play: said.Play) -> Iterator[str]:
         yield "the session is not closed"
 
 
-def _artifacts_whole(workspace: Path) -> Iterator[str]:
+def _artifacts_whole(workspace: Path, may_say: str) -> Iterator[str]:
     uri = f"{(workspace / 'metadata' / 'catalog.sqlite3').absolute().as_uri()}?mode=ro"
     with closing(sqlite3.connect(uri, uri=True)) as catalog:
-        rows = catalog.execute("SELECT ref, hash_value, problem, stored_path, pending FROM artifacts").fetchall()
+        rows = catalog.execute(
+            "SELECT ref, hash_value, problem, detail, path, stored_path, pending FROM artifacts"
+        ).fetchall()
     if len(rows) != sum(said.ARTIFACTS_IN.values()):
         yield f"{len(rows)} artifacts in the catalog"
-    for ref, hash_value, problem, stored_path, pending in rows:
-        if problem or pending or not stored_path:
-            yield f"{ref}: problem {problem!r}, {pending} pending, stored at {stored_path!r}"
-        elif f"sha256:{hashlib.sha256(Path(stored_path).read_bytes()).hexdigest()}" != hash_value:
-            yield f"{ref}: what is stored at {stored_path} has another hash"
+    for ref, hash_value, problem, detail, path, stored_path, pending in rows:
+        said_so = may_say and may_say in detail
+        if problem or pending or not (stored_path or said_so):
+            yield f"{ref}: problem {problem!r}, {pending} pending, stored at {stored_path!r}: {detail}"
+        elif f"sha256:{hashlib.sha256(Path(stored_path or path).read_bytes()).hexdigest()}" != hash_value:
+            yield f"{ref}: what is at {stored_path or path} has another hash"
     lines = (workspace / "cache" / "capture" / "artifact.jsonl").read_bytes().splitlines()
     if len(lines) != sum(said.ARTIFACTS_IN.values()):
         yield f"artifact.jsonl has {len(lines)} lines"

@@ -15,14 +15,11 @@ from breaking import WRITES, Fault, Site, library, said, sites_of
 from daemon_rounds import play_round
 from daemon_sites import artifacts
 from rig import Trial, in_parallel
-from sender_rounds import SENDER, TRAINER
-from sender_sites import WHO, play_all, watched
+from sender_sites import LONGEST_S, WHO, play_all, sites
 
 ERRORS = (errno.EIO, errno.ENOSPC, errno.EMFILE, errno.EINTR, errno.EDQUOT)
 SHORT_ROUNDS = 3  # of each
-SHARES = {"daemon": 0.6, SENDER: 0.2, TRAINER: 0.2}  # of the time
-
-LONGEST_S = 7200.0
+SHARE_OF_DAEMON, SHARE_OF_EACH = 0.55, 0.15  # of the time
 
 
 def run(trial: Trial) -> None:
@@ -30,15 +27,17 @@ def run(trial: Trial) -> None:
         trial.skipped = "there is no C compiler for the library that breaks calls"
         return
     _daemon(trial)
-    for role in (SENDER, TRAINER):
-        sites = sorted({site for calls in watched(trial, role) for site in sites_of(calls)})
-        faults = _chosen(trial, sites)
-        rounds = play_all(trial, role, faults, must_live=True, limit_s=trial.lasts_s(LONGEST_S) * SHARES[role])
-        _sum_up(trial, WHO[role], len(faults), [(fault, made.broken) for fault, made in rounds])
+    for (role, away), who in WHO.items():
+        if trial.short and away:
+            continue
+        faults = _chosen(trial, sites(trial, role, away=away))
+        limit_s = trial.lasts_s(LONGEST_S) * SHARE_OF_EACH
+        rounds = play_all(trial, role, faults, must_live=True, away=away, limit_s=limit_s)
+        _sum_up(trial, who, len(faults), [(fault, made.broken) for fault, made in rounds])
 
 
 def _daemon(trial: Trial) -> None:
-    until = time.monotonic() + trial.lasts_s(LONGEST_S) * SHARES["daemon"]
+    until = time.monotonic() + trial.lasts_s(LONGEST_S) * SHARE_OF_DAEMON
     with artifacts() as files:
         calls = play_round(files, [None], asks=not trial.short).calls
         faults = _chosen(trial, sites_of(calls))
@@ -59,10 +58,10 @@ def _daemon(trial: Trial) -> None:
     _sum_up(trial, "the daemon", len(faults), played)
 
 
-def _chosen(trial: Trial, sites: Sequence[Site]) -> list[Fault]:
+def _chosen(trial: Trial, found: Sequence[Site]) -> list[Fault]:
     """Every site with every error, in random order; in the short form a few."""
     faults: list[Fault] = []
-    for site in sites:
+    for site in found:
         faults += [(site, str(number)) for number in ERRORS]
         faults += [(site, "short")] * (site.call in WRITES)
     trial.chance.shuffle(faults)

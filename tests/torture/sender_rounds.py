@@ -12,7 +12,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,7 +29,7 @@ from contexta_client.capture import spool_place
 
 WIDTH = 3
 SENDER, TRAINER = "contexta_client.sender", "trainer-of-the-torture"
-SPOOL_BYTES = 2 << 20
+SPOOL_BYTES, SMALL_SPOOL_BYTES = 2 << 20, 1 << 20  # the small one is soon half full
 DELIVERED_S = 30.0
 
 # Two phases: enough for a second block of each kind, and a sender that is at work meanwhile.
@@ -37,7 +38,7 @@ import sys
 from pathlib import Path
 from contexta import Contexta
 from rig import Shared
-from sender_rounds import WIDTH, SPOOL_BYTES, row, value
+from sender_rounds import WIDTH, row, value
 
 workspace, name, spool_bytes = sys.argv[1], sys.argv[3], int(sys.argv[4])
 done = Shared(Path(sys.argv[2]))
@@ -100,9 +101,12 @@ class Round:
 class Group:
     """Rounds in one workspace. `role`: whom the faults of the rounds break, SENDER or TRAINER."""
 
-    def __init__(self, role: str, *, must_live: bool = False) -> None:
+    def __init__(self, role: str, *, must_live: bool = False, away: bool = False) -> None:
+        """must_live: nobody is to end before it is told to. away: the daemon comes only when the sender has moved
+        blocks to disk, or is dead."""
         self.role = role
         self.must_live = must_live
+        self.away = away
         self.place = Path(tempfile.mkdtemp(prefix="contexta-torture-"))
         self.workspace = self.place / "ws"
         self.rounds: list[Round] = []
@@ -110,11 +114,13 @@ class Group:
     def play(self, faults: Sequence[Fault | None]) -> list[Round]:
         """Play a round for each fault (None: only watched); return them, with what is not as promised."""
         try:
-            with plain_daemon(self.workspace) as daemon:
+            with ExitStack() as stack:
+                daemons = [] if self.away else [stack.enter_context(plain_daemon(self.workspace))]
                 for number, fault in enumerate(faults):
                     self.rounds.append(Round(f"r{number}"))
-                    _OneRound(self, self.rounds[-1], fault).play()
-                self._end(daemon)
+                    round_ = _OneRound(self, self.rounds[-1], fault)
+                    round_.play(lambda: daemons or daemons.append(stack.enter_context(plain_daemon(self.workspace))))
+                self._end(daemons[0])
             problems = invariant.problems(self.workspace, [each.told for each in self.rounds if each.told])
             for problem in problems:
                 of_run = [each for each in self.rounds if problem.startswith(f"run:k.{each.name}:")]
@@ -149,20 +155,31 @@ class _OneRound:
         self._done = Shared(self._place / "done")
         self._breaking = Breaking(self._place, role=group.role, roots=[group.workspace, self._base])
 
-    def play(self) -> None:
+    def play(self, serve: Callable[[], object]) -> None:
+        """serve: starts the daemon where there is none yet."""
         with self._said("trainer").open("wb") as said:
             trainer = subprocess.Popen(
                 [sys.executable, "-c", PROGRAM, str(self._group.workspace), str(self._place / "done"),
-                 self._made.name, str(SPOOL_BYTES), TRAINER],
+                 self._made.name, str(SMALL_SPOOL_BYTES if self._group.away else SPOOL_BYTES), TRAINER],
                 env=self._environment(TRAINER), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, bufsize=0,
             )  # fmt: skip
         sender: subprocess.Popen[bytes] | None = None
         try:
             assert trainer.stdin is not None and trainer.stdout is not None
             trainer.stdout.readline()  # it is ready, or gone
+            if self._group.away:
+                self._let_go_on(trainer)
+                trainer.wait(DELIVERED_S)
             sender = self._start_sender(self._environment(SENDER))
-            processes.until(lambda: sender.poll() is not None or self._taken() or self._gone(trainer), DELIVERED_S)
-            self._let_go_on(trainer)
+            word = fmt.RELEASED_BYTES if self._group.away else fmt.DURABLE_ITEMS
+            processes.until(
+                lambda: sender.poll() is not None or self._says(word) or (not self._group.away and self._gone(trainer)),
+                DELIVERED_S,
+                "the sender is at work",
+            )
+            serve()
+            if not self._group.away:
+                self._let_go_on(trainer)
             self._judge_trainer(trainer.wait(DELIVERED_S))
             sender = self._deliver(sender)
         finally:
@@ -236,14 +253,14 @@ class _OneRound:
         """Spools that a sender has to deliver; one without a header was never begun."""
         return [path for path in self._spools() if (path / fmt.HEADER_NAME).exists() or "spill" in path.parts]
 
-    def _taken(self) -> bool:
-        """Whether the sender has delivered something of the first phase."""
+    def _says(self, word: int) -> bool:
+        """Whether a word of a spool's header is set: the sender has delivered something, or moved it to disk."""
         for path in self._spools():
             try:
                 words = np.frombuffer((path / fmt.HEADER_NAME).read_bytes()[: fmt.HEADER_BYTES], "<u8")
             except OSError:
                 continue
-            if len(words) == fmt.WORDS and words[fmt.DURABLE_ITEMS] > 0:
+            if len(words) == fmt.WORDS and words[word] > 0:
                 return True
         return False
 
