@@ -11,11 +11,14 @@ import os
 import sys
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from contexta._priority import give_way
 from contexta._private_folders import make_folder, refuse_strangers
 from contexta_client.capture import spool_place
+
+if TYPE_CHECKING:
+    from .service import Service
 
 
 def main() -> int:
@@ -24,29 +27,18 @@ def main() -> int:
     parser.add_argument("--workspace", required=True, type=Path)
     parser.add_argument("--foreground", action="store_true", help="stay the caller's child")
     arguments = parser.parse_args()
-    workspace = Path(os.path.realpath(arguments.workspace))
     os.umask(0o077)  # whatever this process makes is its user's alone
     if not arguments.foreground:
         detach()
-    control = spool_place.make_control_root(workspace)
-    lock_path = control / spool_place.LOCK_NAME
-    lock = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        service = elected(Path(os.path.realpath(arguments.workspace)), foreground=arguments.foreground)
+    except OSError as error:
+        print(f"contexta-sender: {error}", file=sys.stderr)
+        return 1
+    if service is None:
         return 0
-    if not arguments.foreground:
-        leave_terminal()
-    config = read_config(control)
-    give_way(int(config.get("daemon", {}).get("nice", 10)), own_session=not arguments.foreground)
-    from .service import Service
-
-    service = Service(workspace, lambda: read_config(control), still_ours=lambda: is_same_file(lock, lock_path))
-    service.spools.discover(monotonic())
-    if workspace.is_dir() or service.spools.wanted():  # a deleted workspace is not made again for nothing
-        start_log(workspace)
     log = logging.getLogger("contexta.sender")
-    log.info("sender %d begins for %s", os.getpid(), workspace)
+    log.info("sender %d begins for %s", os.getpid(), service.link.workspace)
     try:
         service.run()
     except BaseException:
@@ -54,6 +46,29 @@ def main() -> int:
         raise
     log.info("sender %d ends", os.getpid())
     return 0
+
+
+def elected(workspace: Path, *, foreground: bool) -> Service | None:
+    """Return what delivers, holding the lock as long as this process lives; None when another one does. Raises
+    OSError."""
+    control = spool_place.make_control_root(workspace)
+    lock_path = control / spool_place.LOCK_NAME
+    lock = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return None
+    if not foreground:
+        leave_terminal()
+    config = read_config(control)
+    give_way(int(config.get("daemon", {}).get("nice", 10)), own_session=not foreground)
+    from .service import Service
+
+    service = Service(workspace, lambda: read_config(control), still_ours=lambda: is_same_file(lock, lock_path))
+    service.spools.discover(monotonic())
+    if workspace.is_dir() or service.spools.wanted():  # a deleted workspace is not made again for nothing
+        start_log(workspace)
+    return service
 
 
 def detach() -> None:

@@ -1,7 +1,7 @@
 """What holds after every round of breaking: what returned is readable, once, bit for bit, and every loss is counted.
 
 Looked at once all has been delivered and no daemon serves: the log against what the calls of each run said, and what
-followers made of it (catalog, columns, JSON lines) against the log.
+followers made of it (catalog, columns, JSON lines) against the log up to where each of them stands.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from stored import READ_BYTES, Session, by_run, read_log
 
 from contexta_daemon.columns import chain_in
 from contexta_daemon.log import Log, Position
+from contexta_daemon.mirror.files import load_state
 
 LEFT_OVER = ("*.tmp", "*.new", ".incoming-*", "duckdb_temp*")
 Values = Callable[[Any], Any]  # of an array of steps
@@ -56,8 +57,35 @@ class Held:
     def of(cls, workspace: Path) -> Held:
         return cls(*read_log(workspace))
 
+    def up_to(self, end: Position) -> Held:
+        """Return what the log holds before a position, at which a batch ends."""
+        assert self.log is not None
+        part = Held()
+        position = Position(0, 0)
+        while position < end:
+            batches, following = self.log.read_some(position, limit_bytes=READ_BYTES)
+            for batch in batches:
+                if batch.end <= end:
+                    part.sessions.setdefault(batch.envelope.session_id, Session()).add(batch)
+            if following == position:
+                break
+            position = following
+        return part
+
+    def points(self) -> list[tuple[int, int]]:
+        """Return (step or -1, bits of the value) of all metrics, ordered."""
+        found = []
+        for session in self.sessions.values():
+            for key in {entry.key_defined.key for entry in session.of("key_defined")}:
+                steps, values = session.points(key)
+                found += list(zip(steps.tolist(), values.view(np.int64).tolist(), strict=True))
+            for entry in session.of("record_stored"):
+                value = json.loads(entry.record_stored.json)["payload"]["value"]
+                found.append((-1, int(np.float64(value).view(np.int64))))
+        return sorted(found)
+
     def keys(self) -> Counter[str]:
-        """Return how many metrics of each key the log holds, those that were put included."""
+        """Return how many metrics of each key there are, those that were put included."""
         found: Counter[str] = Counter()
         for session in self.sessions.values():
             for key in {entry.key_defined.key for entry in session.of("key_defined")}:
@@ -133,18 +161,20 @@ def _in_catalog(workspace: Path, held: Held) -> Iterator[str]:
             yield f"the catalog is damaged: {check[:3]}"
         if aside := ask("SELECT * FROM set_aside").fetchall():
             yield f"set aside: {aside[:3]}"
+        segment, offset = ask("SELECT value FROM meta WHERE name = 'position'").fetchone()[0].split(":")
+        expected = held.up_to(Position(int(segment), int(offset))).keys()
         counts = Counter(dict(ask("SELECT key, sum(points) FROM summaries GROUP BY key").fetchall()))
-        if counts != held.keys():
-            yield f"the catalog counts {dict(counts)}, the log has {dict(held.keys())}"
-        if (runs := ask("SELECT total(metric_count) FROM runs").fetchone()[0]) != held.keys().total():
-            yield f"the runs have {runs} metrics in the catalog, {held.keys().total()} in the log"
+        if counts != expected:
+            yield f"the catalog counts {dict(counts)}, the log has {dict(expected)} up to there"
+        if (runs := ask("SELECT total(metric_count) FROM runs").fetchone()[0]) != expected.total():
+            yield f"the runs have {runs} metrics in the catalog, {expected.total()} in the log up to there"
 
 
 def _in_columns(workspace: Path, held: Held) -> Iterator[str]:
     """What the columns hold is what the log holds up to where they stand."""
     folder = workspace / "records" / "columns"
     chain = chain_in(folder)
-    expected = _points_up_to(held, chain[-1].end) if chain else []
+    expected = held.up_to(chain[-1].end).points() if chain else []
     found: list[tuple[int, int]] = []
     if chain:
         paths = [str(folder / file.name) for file in chain]
@@ -156,36 +186,14 @@ def _in_columns(workspace: Path, held: Held) -> Iterator[str]:
         yield f"{len(found)} metrics in {len(chain)} column files, {len(expected)} in the log up to there"
 
 
-def _points_up_to(held: Held, end: Position) -> list[tuple[int, int]]:
-    """Return (step or -1, bits) of all metrics before a position of the log, ordered."""
-    assert held.log is not None
-    part = Held()
-    position = Position(0, 0)
-    while position < end:
-        batches, following = held.log.read_some(position, limit_bytes=READ_BYTES)
-        for batch in batches:
-            if batch.end <= end:
-                part.sessions.setdefault(batch.envelope.session_id, Session()).add(batch)
-        if following == position:
-            break
-        position = following
-    found = []
-    for session in part.sessions.values():
-        for key in {entry.key_defined.key for entry in session.of("key_defined")}:
-            steps, values = session.points(key)
-            found += list(zip(steps.tolist(), values.view(np.int64).tolist(), strict=True))
-        for entry in session.of("record_stored"):
-            value = json.loads(entry.record_stored.json)["payload"]["value"]
-            found.append((-1, int(np.float64(value).view(np.int64))))
-    return sorted(found)
-
-
 def _in_lines(workspace: Path, held: Held) -> Iterator[str]:
     lines = [json.loads(line) for line in _lines(workspace / "cache" / "capture" / "record.jsonl")]
     payloads = [line["payload"]["payload"] for line in lines]
     keys = Counter(payload["metric_key"] for payload in payloads if "metric_key" in payload)
-    if keys != held.keys():
-        yield f"record.jsonl has {dict(keys)}, the log {dict(held.keys())}"
+    state = load_state(workspace / "metadata" / "mirror.json")
+    expected = held.up_to(state.position).keys() if state is not None else Counter()
+    if keys != expected:
+        yield f"record.jsonl has {dict(keys)}, the log {dict(expected)} up to there"
     refs = Counter(line["payload_ref"] for line in lines)
     refs.update(json.loads(line)["payload_ref"] for line in _lines(workspace / "cache" / "capture" / "artifact.jsonl"))
     if twice := [ref for ref, count in refs.items() if count > 1]:

@@ -212,16 +212,25 @@ class _OneRound:
         """Wait until nothing waits any more; a plain sender does it where the first one is dead."""
         processes.until(lambda: sender.poll() is not None or not self._waiting(), DELIVERED_S, "it is delivered")
         if sender.poll() is not None and self._waiting():
-            if self._group.must_live and (sender.returncode or self._group.role == SENDER):  # 0: had nothing to do yet
+            if self._group.must_live and not self._may_end(sender.returncode):
                 self._made.wrong.append(f"the sender ends by itself with {sender.returncode}: {self._why_sender()}")
             sender = self._start_sender(self._plain())
             processes.until(lambda: not self._waiting(), DELIVERED_S, "a plain sender delivers the rest")
         sender.terminate()
         status = sender.wait(DELIVERED_S)
         killed = self._group.role == SENDER and not self._group.must_live
-        if status not in (0, -signal.SIGTERM) and not (killed and status == -signal.SIGKILL):  # SIGTERM: just begun
+        may_end = self._group.must_live and self._may_end(status)
+        if (
+            status not in (0, -signal.SIGTERM) and not may_end and not (killed and status == -signal.SIGKILL)
+        ):  # SIGTERM: just begun
             self._made.wrong.append(f"the sender ends with {status}: {self._why_sender()}")
         return sender
+
+    def _may_end(self, status: int) -> bool:
+        """Whether a sender may end so by itself: it had nothing to do yet, or could not come up, and says why."""
+        if self._group.role != SENDER:
+            return status == 0
+        return status == 1 and self._why_sender().startswith("contexta-sender: ")
 
     def _start_sender(self, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-P", "-m", SENDER, "--workspace", str(self._group.workspace), "--foreground"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 import textwrap
 from itertools import pairwise
@@ -126,3 +127,14 @@ def test_the_package_is_importable_for_the_sender_and_nothing_is_taken_away(monk
     assert environment["OTHER"] == "kept"
     monkeypatch.setenv("PYTHONPATH", f"/a:{home}")
     assert sender_environment()["PYTHONPATH"] == f"/a:{home}"
+
+
+def test_a_sender_that_cannot_come_up_says_why_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "spools").write_text("a file where the folder should be")
+    command = [sys.executable, "-P", "-m", "contexta_client.sender", "--workspace", str(tmp_path / "ws")]
+    environment = sender_environment() | {"CONTEXTA_SPOOL_DIR": str(tmp_path / "spools")}
+    ended = subprocess.run(
+        [*command, "--foreground"], env=environment, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("contexta-sender: ") and ended.stderr.count("\n") == 1
