@@ -198,16 +198,17 @@ def _artifacts_whole(workspace: Path, may_say: str) -> Iterator[str]:
     uri = f"{(workspace / 'metadata' / 'catalog.sqlite3').absolute().as_uri()}?mode=ro"
     with closing(sqlite3.connect(uri, uri=True)) as catalog:
         rows = catalog.execute(
-            "SELECT ref, hash_value, problem, detail, path, stored_path, pending FROM artifacts"
+            "SELECT ref, hash_value, problem, detail, location, stored_path, pending FROM artifacts"
         ).fetchall()
     if len(rows) != sum(said.ARTIFACTS_IN.values()):
         yield f"{len(rows)} artifacts in the catalog"
-    for ref, hash_value, problem, detail, path, stored_path, pending in rows:
+    for ref, hash_value, problem, detail, location, stored_path, pending in rows:
+        path = stored_path or location.removeprefix("path:")
         said_so = may_say and may_say in detail
         if problem or pending or not (stored_path or said_so):
             yield f"{ref}: problem {problem!r}, {pending} pending, stored at {stored_path!r}: {detail}"
-        elif f"sha256:{hashlib.sha256(Path(stored_path or path).read_bytes()).hexdigest()}" != hash_value:
-            yield f"{ref}: what is at {stored_path or path} has another hash"
+        elif f"sha256:{hashlib.sha256(Path(path).read_bytes()).hexdigest()}" != hash_value:
+            yield f"{ref}: what is at {path} has another hash"
     lines = (workspace / "cache" / "capture" / "artifact.jsonl").read_bytes().splitlines()
     if len(lines) != sum(said.ARTIFACTS_IN.values()):
         yield f"artifact.jsonl has {len(lines)} lines"
