@@ -60,11 +60,21 @@ def connect_reader(path: Path) -> sqlite3.Connection:
 
 def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA journal_mode = WAL")
+    _log_ahead(connection, path)
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("PRAGMA temp_store = MEMORY")
     connection.execute("PRAGMA cache_size = -16000")
     return connection
+
+
+def _log_ahead(connection: sqlite3.Connection, path: Path) -> None:
+    """Have the writer and the readers not wait for each other. SQLite refuses that without an error, once when a sync
+    fails, and always where memory cannot be shared."""
+    for _ in range(2):
+        (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        if mode == "wal":
+            return
+    _log.warning("SQLite keeps no write-ahead log for %s but %r: answers wait for what is written", path, mode)
 
 
 def _open_existing(path: Path) -> sqlite3.Connection | None:

@@ -79,6 +79,24 @@ def test_killed_at_many_statements_the_catalog_ends_up_as_if_nothing_had_happene
     assert dump(path) == dump(tmp_path / "undisturbed.sqlite3")
 
 
+def test_a_write_ahead_log_that_is_refused_once_is_asked_for_again(tmp_path, monkeypatch):
+    refused = []
+
+    class Refusing(sqlite3.Connection):
+        def execute(self, text, *more):
+            if "journal_mode = WAL" in text and not refused:
+                refused.append(text)
+                return super().execute("PRAGMA journal_mode")  # as SQLite answers when its sync failed
+            return super().execute(text, *more)
+
+    connect = sqlite3.connect
+    monkeypatch.setattr(database.sqlite3, "connect", lambda *a, **named: connect(*a, factory=Refusing, **named))
+    Catalog(tmp_path / "catalog.sqlite3").close()
+    assert refused
+    with closing(connect(tmp_path / "catalog.sqlite3")) as catalog:
+        assert catalog.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
 def test_a_catalog_that_cannot_be_made_for_want_of_room_says_so_and_is_made_later(tmp_path, monkeypatch):
     def full(path):
         raise sqlite3.OperationalError("database or disk is full")
