@@ -25,7 +25,11 @@ from rig import ROOT, processes
 
 from contexta_client.launch import is_serving, read_endpoint
 
-CONFIG = {"records": {"segment_bytes": 4096}, "daemon": {"autostart": False}, "artifacts": {"mode": "copy"}}
+CONFIG = {
+    "records": {"segment_bytes": 4096},
+    "daemon": {"autostart": False, "nice": 0},  # else a busy machine makes rounds last
+    "artifacts": {"mode": "copy"},
+}
 ROLE = "contexta_daemon"
 START_S = 30.0
 END_S = 30.0

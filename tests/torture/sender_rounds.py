@@ -43,7 +43,8 @@ from sender_rounds import WIDTH, row, value
 workspace, name, spool_bytes = sys.argv[1], sys.argv[3], int(sys.argv[4])
 done = Shared(Path(sys.argv[2]))
 capture = {"spool_bytes": spool_bytes, "exit_timeout_s": 0.5, "environment": False}
-ctx = Contexta(workspace=workspace, config={"project_name": "k", "capture": capture, "daemon": {"autostart": False}})
+daemon = {"autostart": False, "nice": 0}
+ctx = Contexta(workspace=workspace, config={"project_name": "k", "capture": capture, "daemon": daemon})
 run = ctx.run(name)
 done[4] = 1
 
