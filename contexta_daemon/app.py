@@ -37,6 +37,7 @@ from .artifacts import Hasher
 from .catalog import Catalog
 from .columns import Columns, Dropper, fetcher
 from .followers import Follower, Runner
+from .freed_memory import FreedMemory
 from .ingest.admission import Admission
 from .ingest.internal import InternalSession
 from .ingest.puts import Puts
@@ -297,8 +298,10 @@ class Daemon:
         idle_timeout_s = self.config.daemon.idle_timeout_s
         for name in ["", *self._service_names]:
             await self.health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        freed = FreedMemory()
         while True:
             await anyio.sleep(WATCH_S)
+            await anyio.to_thread.run_sync(freed.look)
             if not await anyio.to_thread.run_sync(self.tenancy.is_ours):
                 _stop_rotating()
                 self.stop("the workspace was deleted or moved away; nothing at its path is touched")

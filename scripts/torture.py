@@ -39,6 +39,7 @@ PARTS = {
     "accounting": "64 workers against a daemon that is stopped, killed and started again",
     "soak": "a day's worth of records at full speed: memory, files and threads stay flat",
     "everything": "random everything: trainers, kills, full disks, questions, backups, rebuilds",
+    "connections": "connections, calls, headers and bodies that never end",
     "stopped": "calls beside a stopped daemon and sender",
     "mutants": "seeded bugs, each to be found by the tests",
 }
