@@ -1,0 +1,53 @@
+"""When freed memory is given back to the system, and that it is."""
+
+from __future__ import annotations
+
+import pytest
+
+from contexta_daemon import freed_memory
+from contexta_daemon.freed_memory import EVERY_S, GROWN_BYTES, FreedMemory
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
+    state = {"has": 100 << 20, "now": 1_000.0, "after": 100 << 20, "trims": 0}
+    monkeypatch.setattr(freed_memory, "resident_bytes", lambda: state["has"])
+    monkeypatch.setattr(freed_memory.time, "monotonic", lambda: state["now"])
+    return state
+
+
+def test_it_is_done_when_the_process_has_grown_and_not_too_often(machine: dict[str, float]) -> None:
+    freed = FreedMemory()
+
+    def trim(pad: int) -> None:
+        machine["trims"] += 1
+        machine["has"] = machine["after"]
+
+    freed._trim = trim
+    assert not freed.look()
+    machine["has"] += GROWN_BYTES
+    assert freed.look() and machine["trims"] == 1
+    machine["has"] += GROWN_BYTES
+    assert not freed.look()  # just now
+    machine["now"] += EVERY_S
+    machine["after"] = machine["has"]  # all of it is in use
+    assert freed.look()
+    machine["now"] += EVERY_S
+    assert not freed.look()  # and stays in use
+    machine["has"] -= 2 * GROWN_BYTES
+    assert not freed.look()
+    machine["has"] += GROWN_BYTES  # less than ever, and grown since
+    assert freed.look() and machine["trims"] == 3
+
+
+def test_where_the_system_does_not_tell_nothing_is_done(machine: dict[str, float]) -> None:
+    freed = FreedMemory()
+    machine["has"] = 0
+    assert not freed.look()
+    freed._trim = None
+    machine["has"] = 1 << 40
+    assert not freed.look()
+
+
+def test_this_process_has_some_memory() -> None:
+    assert freed_memory.resident_bytes() > 1 << 20
