@@ -19,6 +19,7 @@ import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from contexta._log_lines import LINE, PlainFormatter
 from contexta._priority import give_way
 from contexta._version import PROTOCOL_MAX, PROTOCOL_MIN, __version__
 from contexta.config import UnifiedConfig, load_config
@@ -334,8 +335,7 @@ def _start_logging(path: Path, *, to_terminal: bool) -> None:
         print(f"contextad: no log file: {error}", file=sys.stderr)
     if to_terminal:
         handlers.append(logging.StreamHandler())
-    logging.basicConfig(
-        handlers=handlers or [logging.NullHandler()],
-        level=os.environ.get("CONTEXTA_LOG_LEVEL", "INFO"),
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
+    for handler in handlers:
+        handler.setFormatter(PlainFormatter(LINE))
+    level = os.environ.get("CONTEXTA_LOG_LEVEL", "INFO")
+    logging.basicConfig(handlers=handlers or [logging.NullHandler()], level=level)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from .._plain_text import plain_lines
 from ..interpretation.findings import Chart, ChartLine, EvidenceLink, ReportDocument, ReportSection, Table
 from ..interpretation.report_text import escaped, number_text
 from .wellformed import shortened, well_formed
@@ -21,7 +22,7 @@ def to_markdown(document: ReportDocument) -> str:
     blocks = [f"# {escaped(document.title)}"]
     for section in document.sections:
         blocks.extend(_section_blocks(section))
-    return well_formed("\n\n".join(blocks) + "\n")
+    return well_formed(plain_lines("\n\n".join(blocks) + "\n"))  # it is read in terminals too
 
 
 def _section_blocks(section: ReportSection) -> Iterator[str]:

@@ -15,7 +15,7 @@ import click
 
 from contexta.errors import ContextaError, DeadlineError, NotFoundError, UnavailableError, ValidationError
 
-from .output import Terminal, examples
+from .output import Terminal, examples, plain_lines
 
 STOP_TIMEOUT_S = 15.0
 LOOK_EVERY_S = 0.2
@@ -118,7 +118,7 @@ def logs(terminal: Terminal, follow: bool, lines: int, sender: bool) -> None:
     except OSError as error:
         raise NotFoundError(f"There is no log at {path}: nothing was captured in this workspace yet.") from error
     for line in deque(file, maxlen=lines):
-        print(line, end="")
+        print(plain_lines(line), end="")
     if follow:
         _follow(path, file)
     file.close()
@@ -129,13 +129,13 @@ def _follow(path: Path, file: TextIO) -> None:
     while True:
         line = file.readline()
         if line:
-            print(line, end="")
+            print(plain_lines(line), end="")
             continue
         sys.stdout.flush()
         with contextlib.suppress(OSError):  # between two files there is none
             if path.stat().st_ino != os.fstat(file.fileno()).st_ino:
                 rest, file = file, path.open(encoding="utf-8", errors="replace")
-                print(rest.read(), end="")
+                print(plain_lines(rest.read()), end="")
                 rest.close()
                 continue
         sleep(LOOK_EVERY_S)

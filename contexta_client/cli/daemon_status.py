@@ -139,7 +139,7 @@ def _lag_s(report: Any) -> float | None:
 def _print_daemon(said: dict[str, Any]) -> None:
     log, admission = said["log"], said["admission"]
     print(f"daemon     pid {said['pid']}, version {said['version']}, up {human_seconds(said['uptime_s'])}")
-    print(f"workspace  {said['workspace']}")
+    print(f"workspace  {plain(said['workspace'])}")
     print(f"log        {human_bytes(log['bytes'])} in {log['segments']} segments, {log['items']:,} records since it "
           f"started, durability {log['durability']}")  # fmt: skip
     print("followers  " + ", ".join(f"{each['name']} {_behind(each['lag_bytes'])}" for each in said["followers"]))
@@ -162,11 +162,12 @@ def _behind(lag_bytes: int) -> str:
 
 
 def _print_no_daemon(said: dict[str, Any]) -> None:
+    workspace = plain(said["workspace"])
     if said["silent_pid"]:
-        print(f"The daemon of {said['workspace']} (pid {said['silent_pid']}) does not answer: it is starting, ending, "
+        print(f"The daemon of {workspace} (pid {said['silent_pid']}) does not answer: it is starting, ending, "
               f"or stopped.")  # fmt: skip
     else:
-        print(f"No daemon serves {said['workspace']}; it starts when something is captured or asked.")
+        print(f"No daemon serves {workspace}; it starts when something is captured or asked.")
     if said["workers"]:
         print("These workers' records wait in their spools:\n")
 
@@ -197,7 +198,7 @@ def _print_workers(terminal: Terminal, workers: list[dict[str, Any]]) -> None:
 
 def _name(worker: dict[str, Any]) -> str:
     run = (worker["run_id"] or "").removeprefix("run:")
-    return run or str(worker["session_id"])[:12]
+    return plain(run) or str(worker["session_id"])[:12]
 
 
 def _size(count: int | None) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,15 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from contexta._plain_text import plain as plain
+from contexta._plain_text import plain_lines as plain_lines
 from contexta.errors import ContextaError
 
 if TYPE_CHECKING:
     from contexta.config import UnifiedConfig
     from contexta_client.query.channel import Connection
     from contexta_client.query.questions import Questions
-
-# Control characters, and those that turn the direction of text: what was captured must not act on the terminal.
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +55,7 @@ class Terminal:
         if self.as_json:
             self.print_json(value)
         else:
-            print(text)
+            print(plain_lines(text))
 
     def print_table(self, columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
         """Print a table that fits the terminal; `empty` where there are no rows.
@@ -122,11 +120,6 @@ def number(value: float | int | None) -> str:
     if isinstance(value, int) or (value.is_integer() and abs(value) < 1e6):
         return f"{int(value):,}"
     return "NaN" if value != value else f"{value:.6g}"
-
-
-def plain(text: str) -> str:
-    r"""Return a text with control characters and the like written out: a newline as `\n`, an escape as `\x1b`."""
-    return _UNPRINTABLE.sub(lambda found: repr(found[0])[1:-1], text)
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from contexta._log_lines import LINE, PlainFormatter
 from contexta._priority import give_way
 from contexta._private_folders import make_folder, refuse_strangers
 from contexta_client.capture import spool_place
@@ -117,7 +118,7 @@ def start_log(workspace: Path) -> None:
         handler = logging.handlers.RotatingFileHandler(folder / "sender.log", maxBytes=1 << 20, backupCount=1)
     except OSError:
         handler = logging.NullHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(PlainFormatter(LINE))
     root = logging.getLogger("contexta")
     root.setLevel(os.environ.get("CONTEXTA_LOG_LEVEL", "INFO"))
     root.addHandler(handler)
