@@ -79,19 +79,25 @@ def _hash(path: Path, registered: Fingerprint, store: Path | None) -> Hashed:
         return Hashed(f"sha256:{digest}", size)
     stored = detail = ""
     with _opened(path) as source:
-        before = Fingerprint.of(os.fstat(source))
+        state = os.fstat(source)
+        before = Fingerprint.of(state)
         try:
             digest, stored = (_digest(source), "") if store is None else _copy(source, store)
         except StoreFailedError as error:
             os.lseek(source, 0, os.SEEK_SET)
             digest, detail = _digest(source), f"{path} is not copied, only hashed: {error}"
-        after = Fingerprint.of(os.fstat(source))
-    if before != after or Fingerprint.of(path.stat()) != after:
-        raise FileChangedError
+        if _was_touched(state, os.fstat(source)) or _was_touched(state, path.stat()):
+            raise FileChangedError
     if registered.inode and before != registered:
         detail = f"{path} is not the file that was registered: {_difference(registered, before)}"
         return Hashed(f"sha256:{digest}", before.size, CHANGED, detail, stored)
     return Hashed(f"sha256:{digest}", before.size, detail=detail, stored_path=stored)
+
+
+def _was_touched(before: os.stat_result, after: os.stat_result) -> bool:
+    """Whether a file is another one than before, or was written to. The time of its change is the system's own: a
+    program can set the time of modification back, and not this one."""
+    return Fingerprint.of(before) != Fingerprint.of(after) or before.st_ctime_ns != after.st_ctime_ns
 
 
 def _difference(registered: Fingerprint, found: Fingerprint) -> str:
@@ -225,19 +231,31 @@ def _refuse(error: OSError) -> None:
 
 
 def _hash_folder(folder: Path) -> tuple[str, int]:
-    """Return (digest, bytes of all files). Links to folders are not followed."""
+    """Return (digest, bytes of all files), as they all were at one moment. Links to folders are not followed."""
     whole, total = hashlib.sha256(), 0
-    files = sorted(
+    files = {name: _stat(folder / name) for name in _files_in(folder)}
+    for name, before in files.items():
+        with _opened(folder / name) as source:
+            digest = _digest(source)
+        whole.update(f"{digest} {before.st_size} ".encode() + os.fsencode(name) + b"\n")
+        total += before.st_size
+    if _files_in(folder) != list(files) or any(_was_touched(files[name], _stat(folder / name)) for name in files):
+        raise FileChangedError
+    return whole.hexdigest(), total
+
+
+def _files_in(folder: Path) -> list[str]:
+    return sorted(
         os.path.relpath(os.path.join(base, name), folder)  # noqa: PTH118 - os.walk gives texts
         for base, _, names in os.walk(folder, onerror=_refuse)
         for name in names
     )
-    for name in files:
-        with _opened(folder / name) as source:
-            before = Fingerprint.of(os.fstat(source))
-            digest = _digest(source)
-            if Fingerprint.of(os.fstat(source)) != before:
-                raise FileChangedError
-        whole.update(f"{digest} {before.size} ".encode() + os.fsencode(name) + b"\n")
-        total += before.size
-    return whole.hexdigest(), total
+
+
+def _stat(path: Path) -> os.stat_result:
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        if path.is_symlink():
+            raise OSError(0, f"{path.name} is a link to nothing") from None
+        raise FileChangedError from None

@@ -29,7 +29,7 @@ ROUNDS_A_DISK = 6
 SERVES_S = 1.0
 STARTS_S = 0.8
 LONGEST_S = 3600.0
-LONGEST_S = 2.5  # of writing, once something was acknowledged
+WRITES_S = 2.5  # of writing, once something was acknowledged
 
 
 def run(trial: Trial) -> None:
@@ -78,9 +78,9 @@ def _write_and_cut(trial: Trial, place: Path, disk: ShutDisk, name: str) -> Clai
             what = "something is acknowledged"
             processes.until(lambda: any(shared[k] for k in range(1, 8)) or _ended(started), 30, what)
         for _ in range(trial.chance.choice([0, 0, 1, 2])):
-            pause(trial.chance, LONGEST_S / 2)
+            pause(trial.chance, WRITES_S / 2)
             processes.kill_all(workspace, (trial.chance.choice(["daemon", "sender"]),))
-        pause(trial.chance, LONGEST_S)
+        pause(trial.chance, WRITES_S)
         trial.check(not _ended(started), f"{name}: a writer ended by itself")
         counts, durable = list(shared.words[:8]), {each.session_id: each.durable for each in local_workers(workspace)}
         disk.cut()

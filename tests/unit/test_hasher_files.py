@@ -98,6 +98,52 @@ def test_a_file_that_is_replaced_while_it_is_read_has_the_hash_of_the_one_that_l
     assert (result.problem, result.hash_value) == ("changed", sha(b"newer"))
 
 
+@pytest.mark.parametrize("copied", [False, True])
+def test_a_file_whose_time_is_set_back_after_a_write_has_no_hash(tmp_path, monkeypatch, copied):
+    path = tmp_path / "f"
+    path.write_bytes(b"x" * 20_000)
+    before = registered(path)
+    real = hashlib.sha256
+
+    def writing(*args):
+        with path.open("r+b") as file:  # as many bytes as before
+            file.write(b"other")
+        os.utime(path, ns=(before.modified_ns, before.modified_ns))
+        return real(*args)
+
+    monkeypatch.setattr(hashing.hashlib, "sha256", writing)
+    assert registered(path) == before
+    result = hash_artifact(path, before, store=tmp_path / "objects" if copied else None)
+    assert (result.problem, result.hash_value) == ("changed", "")
+
+
+@pytest.mark.parametrize("what", ["a file that was read already", "a new file", "a file that goes", "a renamed file"])
+def test_a_folder_in_which_anything_changes_while_it_is_read_has_no_hash(tmp_path, monkeypatch, what):
+    folder = tmp_path / "d"
+    folder.mkdir()
+    for name in ("a", "b", "c"):
+        (folder / name).write_bytes(b"1")
+    before, real, turns = registered(folder), hashing._digest, []
+
+    def digest(source):
+        turns.append(source)
+        if len(turns) % 3 == 2:  # the second file is read
+            if what == "a new file":
+                (folder / f"new{len(turns)}").write_bytes(b"1")
+            elif what == "a file that was read already":
+                (folder / "a").write_bytes(b"2")
+            elif what == "a file that goes" and (folder / "c").exists():
+                (folder / "c").rename(tmp_path / "c")
+            else:
+                left = sorted(folder.iterdir())[-1]
+                left.rename(folder / f"z{len(turns)}")
+        return real(source)
+
+    monkeypatch.setattr(hashing, "_digest", digest)
+    result = hash_artifact(folder, before)
+    assert result.hash_value == "" and result.problem in ("changed", "missing")
+
+
 def test_a_missing_file_and_one_that_may_not_be_read_are_told_apart(tmp_path):
     assert hash_artifact(tmp_path / "gone", Fingerprint(0, 0, 0)).problem == "missing"
     fifo = tmp_path / "pipe"
