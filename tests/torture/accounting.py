@@ -7,11 +7,13 @@ kept and why the others were not; the log and the answers of the daemon must say
 from __future__ import annotations
 
 import json
+import os
 import signal
 import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +27,7 @@ from contexta_client.capture.stream import FULL, NO_STORAGE
 STOP, READY = 0, 8  # words: all end; worker n is ready (8 + n)
 KINDS = ("metric", "row", "event")
 ROW_KEYS = ("a", "b", "c")
+ROW_EVERY, EVENT_EVERY = 2, 10
 POLICIES = ("drop_newest", "block")
 REASONS = {FULL: "spool_full", NO_STORAGE: "disk_full"}
 
@@ -62,7 +65,7 @@ def work(place: Path, number: int, *, calls: int, spool_bytes: int, spill_bytes:
     policy, nap_s = POLICIES[number % 2], naps_s[number % len(naps_s)]
     capture = {
         "spool_bytes": spool_bytes, "spill_bytes": spill_bytes, "on_full": policy, "block_timeout_s": 0.02,
-        "exit_timeout_s": 1.0, "packages": False, "git": False, "environment": False,
+        "exit_timeout_s": 1.0, "local_jsonl": False, "packages": False, "git": False, "environment": False,
     }  # fmt: skip
     ctx = Contexta(workspace=place / "ws", config={"project_name": "k", "capture": capture})
     run = ctx.run(f"w{number}")
@@ -79,10 +82,10 @@ def work(place: Path, number: int, *, calls: int, spool_bytes: int, spill_bytes:
     step = 0
     while not shared[STOP] and step < calls:
         note("metric", step, 1, run.metric("m", value(0, step), step=step))
-        if step % 5 == 0:
+        if step % ROW_EVERY == 0:
             row = {key: value(place, step) for place, key in enumerate(ROW_KEYS, 1)}
             note("row", step, len(ROW_KEYS), run.log(row, step=step))
-        if step % 10 == 0:
+        if step % EVENT_EVERY == 0:
             note("event", step, 1, run.event("note", message=str(step)))
         step += 1
         shared[READY + number] = step
@@ -117,7 +120,7 @@ class Told:
     @property
     def captured(self) -> int:
         """Records of all calls: a row is as many as its values."""
-        return self.calls + len(ROW_KEYS) * -(-self.calls // 5) + -(-self.calls // 10)
+        return self.calls + len(ROW_KEYS) * -(-self.calls // ROW_EVERY) + -(-self.calls // EVENT_EVERY)
 
     @property
     def metrics(self) -> int:
@@ -130,17 +133,20 @@ class Told:
 
 def run(trial: Trial) -> None:
     rounds, workers = (1, 64) if trial.short else (30, 64)
+    lost: Counter[str] = Counter()  # calls that were refused, by kind
     totals: dict[str, list[int]] = {policy: [0, 0, 0] for policy in POLICIES}  # captured, stored, dropped
     blows: Counter[str] = Counter()
     for number in range(rounds):
-        with folder(trial) as place:
+        # Without the JSON Lines: they would take 300 bytes a record, and most of the time.
+        with folder(trial) as place, mock.patch.dict(os.environ, CONTEXTA_CAPTURE__LOCAL_JSONL="false"):
             _round(trial, place, workers, blows)
-            _check(trial, place, workers, totals)
+            _check(trial, place, workers, totals, lost)
         told = ", ".join(f"{policy} {sum(each[1:]):,} of {each[0]:,}" for policy, each in totals.items())
         trial.say(f"{number + 1} of {rounds} rounds: {told}")
     for policy, (captured, stored, dropped) in totals.items():
         trial.figure(f"{policy}: {captured:,} captured = {stored:,} stored + {dropped:,} dropped")
         trial.check(dropped > 0, f"{policy}: nothing was dropped, so nothing was tried")
+    trial.check(lost["metric"] and lost["row"], f"not every kind was refused, so not every kind was tried: {lost}")
     told = ", ".join(f"{count} times {what}" for what, count in sorted(blows.items()))
     trial.figure(f"{workers} workers, {rounds} rounds; the daemon {told}")
 
@@ -150,7 +156,7 @@ def _round(trial: Trial, place: Path, workers: int, blows: Counter[str]) -> None
     chance = trial.chance
     spill_bytes = 0 if trial.short else chance.choice([0, 4 << 20, 64 << 20])
     settings = {
-        "calls": 20_000 if trial.short else 300_000,
+        "calls": 30_000 if trial.short else 300_000,
         "spool_bytes": 1 << 20,
         "spill_bytes": spill_bytes,
         "naps_s": [chance.choice([0.0, 0.001, 0.005, 0.02]) for _ in range(8)],
@@ -188,7 +194,7 @@ def _blow(trial: Trial, workspace: Path, blows: Counter[str]) -> None:
     pause(trial.chance, longest_s)
 
 
-def _check(trial: Trial, place: Path, workers: int, totals: dict[str, list[int]]) -> None:
+def _check(trial: Trial, place: Path, workers: int, totals: dict[str, list[int]], lost: Counter[str]) -> None:
     deliver(place / "ws", 180)
     answers = _answers(place / "ws")
     sessions, log = read_log(place / "ws")
@@ -207,6 +213,8 @@ def _check(trial: Trial, place: Path, workers: int, totals: dict[str, list[int]]
         trial.check(
             told.captured == stored + told.dropped, f"{name}: {told.captured} are not {stored} + {told.dropped}"
         )
+        every = {"metric": 1, "row": ROW_EVERY, "event": EVENT_EVERY}
+        lost.update({kind: -(-told.calls // every[kind]) - len(told.kept[kind]) for kind in KINDS})
         for place_of, count in enumerate((told.captured, stored, told.dropped)):
             totals[policy][place_of] += count
 
@@ -237,5 +245,5 @@ def _answers(workspace: Path) -> dict[str, tuple[int, int]]:
     with Contexta(workspace=workspace, config={"project_name": "k"}) as ctx:
         answer = ctx.sql("SELECT run_id, metric_count, dropped_count FROM runs")
         found = {str(row[0]): (int(row[1]), int(row[2])) for row in answer.rows}
-    processes.end_all(workspace)
+    processes.end_all(workspace, 120)
     return found

@@ -154,7 +154,7 @@ def deliver(workspace: Path, timeout_s: float = 90.0) -> None:
     """Let a last, undisturbed process bring sender and daemon up; return when no spool waits and both have ended."""
     assert python(DELIVER, workspace).wait(timeout_s) == 0
     processes.until(lambda: not processes.spools_of(workspace), timeout_s, f"every spool of {workspace} is delivered")
-    processes.end_all(workspace)
+    processes.end_all(workspace, timeout_s)
 
 
 def pause(chance: random.Random, longest_s: float) -> None:
