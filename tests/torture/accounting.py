@@ -132,7 +132,7 @@ class Told:
 
 
 def run(trial: Trial) -> None:
-    rounds, workers = (1, 64) if trial.short else (30, 64)
+    rounds, workers = (1, 32) if trial.short else (30, 64)
     lost: Counter[str] = Counter()  # calls that were refused, by kind
     totals: dict[str, list[int]] = {policy: [0, 0, 0] for policy in POLICIES}  # captured, stored, dropped
     blows: Counter[str] = Counter()
@@ -156,7 +156,7 @@ def _round(trial: Trial, place: Path, workers: int, blows: Counter[str]) -> None
     chance = trial.chance
     spill_bytes = 0 if trial.short else chance.choice([0, 4 << 20, 64 << 20])
     settings = {
-        "calls": 30_000 if trial.short else 300_000,
+        "calls": 20_000 if trial.short else 300_000,
         "spool_bytes": 1 << 20,
         "spill_bytes": spill_bytes,
         "naps_s": [chance.choice([0.0, 0.001, 0.005, 0.02]) for _ in range(8)],
