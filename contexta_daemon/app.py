@@ -155,7 +155,11 @@ class Daemon:
             self._stop.set()
 
     async def serve(self) -> None:
-        """Serve until told to end, then drain: what was admitted is written, followers and log are closed."""
+        """Serve until told to end, then drain: what was admitted is written, followers and log are closed.
+
+        Raises OSError when clients cannot be told where.
+        """
+        unannounced: OSError | None = None
         server = self._server()
         socket = self.tenancy.place_socket(self.config.daemon.socket_dir)
         server.add_insecure_port(f"unix:{socket}")
@@ -170,7 +174,11 @@ class Daemon:
             socket.chmod(0o600)
             if self.config.retention.log == "drop":
                 self.dropper.start()
-            self._announce(socket)
+            try:
+                self._announce(socket)
+            except OSError as error:  # no room for it: nobody would ever find us, and another one may begin later
+                unannounced = error
+                self.stop(f"it cannot be announced: {error}")
             await self._stop.wait()
             _log.info("ending: %s", self._stop_reason)
             await self.health.enter_graceful_shutdown()
@@ -184,6 +192,8 @@ class Daemon:
         self.columns.close()
         self.catalog.close()
         _log.info("ended")
+        if unannounced is not None:
+            raise unannounced
 
     async def _say_goodbye(self) -> None:
         with anyio.move_on_after(DRAIN_S):

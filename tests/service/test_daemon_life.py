@@ -217,6 +217,16 @@ def test_where_it_cannot_work_it_says_why_and_ends(start, tmp_path: Path) -> Non
     assert not list((tmp_path / "other").rglob("daemon.json"))
 
 
+def test_one_that_cannot_be_announced_says_why_in_a_line_and_ends(start, tmp_path: Path) -> None:
+    (tmp_path / "ws" / "daemon" / "daemon.json" / "in the way").mkdir(parents=True)
+    daemon: DaemonProcess = start(tmp_path / "ws")
+    assert daemon.ends() == 1
+    said = daemon.said()
+    assert "daemon.json" in said and "Traceback" not in said
+    assert "Traceback" not in (tmp_path / "ws" / "daemon" / "daemon.log").read_text()
+    assert not list((tmp_path / "ws" / "daemon").glob(".*"))
+
+
 def test_a_disk_that_refuses_is_said_in_the_status_and_taken_again(start, tmp_path: Path) -> None:
     daemon = start(tmp_path / "ws").serves()
     with daemon.calls() as calls:
