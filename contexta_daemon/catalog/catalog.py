@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from contexta.errors import ContextaError
+from contexta.errors import ContextaError, StorageError
 from contexta_daemon.batches import BadBatchError, DecodedBatch, decode
 from contexta_daemon.log import LoggedBatch, Position
 
@@ -89,7 +89,7 @@ class Catalog:
 
     def attach(self, log_id: bytes, committed: Position) -> bool:
         """Say which log is followed, before the first follow. What was made of another log, or of more than this one
-        holds (it was deleted), is thrown away. Returns whether it was.
+        holds (it was deleted), is thrown away. Returns whether it was. Raises StorageError when the disk refuses.
         """
         row = self._connection.execute("SELECT value FROM meta WHERE name = 'log_id'").fetchone()
         known = row[0] if row else None
@@ -98,7 +98,10 @@ class Catalog:
             _log.warning("the catalog was made of another log: making it again from this one")
             self.rebuild()
         if stale or known != log_id:
-            self._connection.execute("INSERT OR REPLACE INTO meta VALUES ('log_id', ?)", (log_id,))
+            try:
+                self._connection.execute("INSERT OR REPLACE INTO meta VALUES ('log_id', ?)", (log_id,))
+            except sqlite3.OperationalError as error:
+                raise StorageError(f"the catalog {self.path} cannot be written: {error}", cause=error) from error
         return stale
 
     def follow(self, batches: Sequence[LoggedBatch], end: Position) -> None:

@@ -105,3 +105,14 @@ def test_a_catalog_that_cannot_be_made_for_want_of_room_says_so_and_is_made_late
         patched.setattr(database, "_connect", full)
         Catalog(tmp_path / "catalog.sqlite3")
     Catalog(tmp_path / "catalog.sqlite3").close()
+
+
+def test_a_catalog_that_cannot_note_its_log_for_want_of_room_says_so_and_does_it_later(tmp_path):
+    log, catalog = scripted_log(), Catalog(tmp_path / "catalog.sqlite3")
+    catalog._connection.execute("PRAGMA query_only = ON")
+    with pytest.raises(StorageError, match="cannot be written"):
+        catalog.attach(b"l" * 16, log.batches[-1].end)
+    catalog.close()
+    again = Catalog(tmp_path / "catalog.sqlite3")
+    assert again.attach(b"l" * 16, log.batches[-1].end) is False
+    again.close()
