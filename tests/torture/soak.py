@@ -15,6 +15,8 @@ from rig import ROOT, Shared, Trial, folder, processes, python
 from soak_plot import Panel, drawing
 from soak_watch import FOLDERS, MIB, ROLES, Samples, look, size_of
 
+from contexta_daemon.columns.files import chain_in
+
 RECORDS = 550_000_000
 SHORT_S, LONG_S = 9.0, 900.0
 PATIENCE_S = 240.0  # without any progress; other work on the machine goes before the daemon's
@@ -96,9 +98,10 @@ def run(trial: Trial) -> None:
         _judge(trial, samples, workspace, sum(returned))
         picture = place / "soak.svg" if trial.short else ROOT / "docs" / "soak.svg"
         picture.write_text(_plot(samples, sum(returned)))
+    verdict = "not as promised" if trial.failures else "all there, once, each value exact"
     trial.figure(
         f"{sum(returned):,} of {RECORDS:,} records, {sum(returned) / durable_s / 1e6:.2f} M/s until durable, "
-        f"captured in {captured_s:.0f} s; all there, once, each value exact"
+        f"captured in {captured_s:.0f} s; {verdict}"
     )
 
 
@@ -133,16 +136,9 @@ def _settle(trial: Trial, workspace: Path, wanted: int) -> None:
 
 
 def _files(workspace: Path) -> list[str]:
-    """Return the files of columns that count: those whose range lies in another's are about to be deleted."""
-    names = sorted(path.stem for path in (workspace / "records" / "columns").glob("0*.parquet"))
-    ranges = sorted((name.split("_") for name in names), key=lambda each: (each[0], [-ord(c) for c in each[1]]))
-    kept: list[str] = []
-    end = ""
-    for first, last in ranges:
-        if first >= end:
-            kept.append(str(workspace / "records" / "columns" / f"{first}_{last}.parquet"))
-            end = last
-    return kept
+    """Return the files of columns that count."""
+    folder = workspace / "records" / "columns"
+    return [str(folder / file.name) for file in chain_in(folder)]
 
 
 def _in_files(workspace: Path) -> int:
