@@ -139,6 +139,7 @@ def package() -> dict[str, bytes]:
 
 def backup() -> dict[str, bytes]:
     empty = json.loads(encode_manifest(BackupManifest("2026-01-31T09:00:00Z", "l", "/w", "0.1", (), ())))
+    empty["rebuilt"] = "for people"
     data = {"records/log/0000000001.seg": b"segment", "models/a/b.bin": b"weights" * 9, "c.txt": b""}
     files = [{"part": "log", "path": path, "size_bytes": 0, "hash_value": "right"} for path in data]
     made = {}
