@@ -1,0 +1,177 @@
+"""What was captured is in the spool, once, in order, at every moment: whoever is killed, the writer or the sender."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+import threading
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+from capturing import Capturing
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, rule
+from spool_model import Item, Reading, Sender, snapshot, what_is_left
+
+from contexta_client.capture import groups, journal, rows
+from contexta_client.sender import batches
+from contexta_client.sender.cursor import Cursor
+
+STEPS = st.none() | st.integers(-5, 1 << 40)
+WHAT = ["metrics"] * 3 + ["rows"] * 2 + ["wide", "event", "read", "read", "ack", "kill sender", "kill writer"]
+
+
+class SpoolMachine(RuleBasedStateMachine):
+    """Blocks and batches are small, so that each is left soon."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp(prefix="spool-"))
+        self.patches = ExitStack()
+        self.patches.enter_context(small_blocks(self.folder))
+        self.capturing = Capturing(self.folder)
+        self.run = self.capturing.recorder().run("r")
+        (header,) = self.capturing.spools.rglob("header")
+        self.path = header.parent
+        self.sender = Sender(self.path, Cursor(), Reading())
+        self.captured: dict[str, list[Item]] = {}
+        self.count = self.copies = 0
+
+    def teardown(self) -> None:
+        try:
+            self._kill_writer()
+        finally:
+            self.sender.close()
+            self.capturing.close()
+            self.patches.close()
+            shutil.rmtree(self.folder)
+
+    # One rule, since hypothesis leaves rules out at random.
+    @rule(what=st.sampled_from(WHAT), count=st.integers(1, 9), step=STEPS, width=st.integers(2, 4))
+    def go_on(self, what: str, count: int, step: int | None, width: int) -> None:
+        if what == "metrics":
+            for _ in range(count):
+                assert self.run.metric("m", self._note("m", step), step=step).ok
+        elif what == "rows":
+            for _ in range(count):
+                row = {f"k{place}of{width}": self._note(f"k{place}of{width}", step) for place in range(width)}
+                assert self.run.log(row, step=step).ok
+        elif what == "wide":
+            number = (1 << 53) + 1 + 2 * self._number()
+            self._expect("w", str(number), step)
+            assert self.run.metric("w", number, step=step).ok
+        elif what == "event":
+            self._expect("e", f"message {self._number()}" + "x" * 10 * count, None)
+            assert self.run.event("e", message=self.captured["e"][-1][1]).ok
+        elif what == "read":
+            self.sender.read()
+        elif what == "ack":
+            self.sender.acknowledge(count)
+        elif what == "kill sender":
+            self.sender.close()
+            self.sender = Sender(self.path, self.sender.acked, self.sender.durable)
+        else:
+            self._kill_writer()
+
+    def _kill_writer(self) -> None:
+        """Look at what would be left of it."""
+        self.copies += 1
+        copied = snapshot(self.path, self.folder / f"copy{self.copies}")
+        items, cursor = what_is_left(copied, self.sender.acked, self.sender.durable)
+        assert (cursor.torn, cursor.unreadable) == (0, 0)
+        assert len(items) == sum(map(len, self.captured.values()))
+        for key, wanted in self.captured.items():
+            found = [item for item in items if item[0] == key]
+            # The first rows of a set of keys go as single metrics, so that two series hold the key.
+            assert sorted(found, key=repr) == sorted(wanted, key=repr) if key[0] == "k" else found == wanted
+
+    def _note(self, key: str, step: int | None) -> float:
+        value = self._number() + 0.5
+        self._expect(key, value, step)
+        return value
+
+    def _expect(self, key: str, value: float | str, step: int | None) -> None:
+        self.captured.setdefault(key, []).append((key, value, step))
+
+    def _number(self) -> int:
+        self.count += 1
+        return self.count
+
+
+def small_blocks(folder: Path) -> Any:
+    stack = ExitStack()
+    for module, name, value in (
+        (rows, "CAPACITIES", (4, 8, 8)), (groups, "FIRST_BYTES", 200), (groups, "LATER_BYTES", 300),
+        (journal, "FIRST_BYTES", 1024), (journal, "LATER_BYTES", 1024), (batches, "MAX_ITEMS", 16),
+        (batches, "MAX_JOURNAL_BYTES", 512),
+    ):  # fmt: skip
+        stack.enter_context(mock.patch.object(module, name, value))
+    environment = {"CONTEXTA_SPOOL_DIR": str(folder / "spools")}
+    stack.enter_context(mock.patch.dict(os.environ, environment))
+    os.environ.pop("CONTEXTA_PARENT_SESSION", None)
+    return stack
+
+
+TestSpool = SpoolMachine.TestCase
+TestSpool.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+
+THREADS, EACH, LOOKS = 3, 400, 12
+
+
+@pytest.fixture
+def quickly_switching():
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+def test_killed_while_threads_capture_all_that_came_back_is_there(tmp_path: Path, quickly_switching: None) -> None:
+    with small_blocks(tmp_path):
+        capturing = Capturing(tmp_path)
+        run = capturing.recorder().run("r")
+        run.log({"a": 0.0, "b": 0.0})  # the first of a set goes as single metrics
+        run.log({"a": 0.0, "b": 0.0})
+        (header,) = capturing.spools.rglob("header")
+        done, go = [0] * THREADS, threading.Event()
+
+        def capture(thread: int) -> None:
+            go.wait()
+            for number in range(1, EACH + 1):
+                assert run.metric(f"m{thread}", float(number)).ok
+                assert run.log({"a": float(number), "b": float(thread)}, step=thread).ok
+                assert run.event(f"e{thread}", message=str(number)).ok
+                done[thread] = number
+
+        threads = [threading.Thread(target=capture, args=(thread,)) for thread in range(THREADS)]
+        for each in threads:
+            each.start()
+        go.set()
+        for look in range(LOOKS):
+            before = list(done)
+            copied = snapshot(header.parent, tmp_path / f"copy{look}")
+            check_copy(copied, before, [number + 1 for number in done])
+        for each in threads:
+            each.join()
+        check_copy(snapshot(header.parent, tmp_path / "last"), [EACH] * THREADS, [EACH] * THREADS)
+        capturing.close()
+
+
+def check_copy(copied: Path, before: list[int], after: list[int]) -> None:
+    """Of each thread, the first so many: at least what came back before the copy, at most what was begun by its end."""
+    items, cursor = what_is_left(copied, Cursor(), Reading())
+    assert cursor.unreadable == 0 and cursor.torn <= 2 * THREADS
+    for thread in range(THREADS):
+        metrics = [value for key, value, _ in items if key == f"m{thread}"]
+        events = [int(value) for key, value, _ in items if key == f"e{thread}"]
+        logged = [value for key, value, step in items if key == "a" and step == thread]
+        for found in (metrics, events, logged):
+            assert found == list(range(1, len(found) + 1))
+            assert before[thread] <= len(found) <= after[thread]
+    assert sum(key == "a" for key, *_ in items) == sum(key == "b" for key, *_ in items)
