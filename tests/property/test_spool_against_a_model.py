@@ -7,8 +7,8 @@ import shutil
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -122,7 +122,7 @@ def small_blocks(folder: Path, *, times: int = 1) -> Any:
 TestSpool = SpoolMachine.TestCase
 TestSpool.settings = settings(max_examples=30, stateful_step_count=30, deadline=None)
 
-LOOKS, MOST = 30, 10_000
+LOOKS, MOST = 20, 3_000
 # A thread for each way into the spool, which does nothing else, so that most looks come while it is on its way.
 WAYS: dict[str, Callable[[Any, int], Any]] = {
     "metric": lambda run, number: run.metric("metric", float(number)),
@@ -184,3 +184,58 @@ def check_copy(copied: Path, before: dict[str, int], after: dict[str, int]) -> N
     rows_found = [(value, step) for key, value, step in items if key == "row" and step]
     assert rows_found == [(float(number), number) for number in range(1, len(rows_found) + 1)]
     assert [value for key, value, _ in items if key == "other"] == [0.5] * (len(rows_found) + 2)
+
+
+def test_killed_at_any_bytecode_of_a_call_a_record_is_there_or_not_at_all(tmp_path: Path) -> None:
+    """Every state of the spool's memory that any bytecode of the capture leaves behind, with blocks being left too."""
+    with small_blocks(tmp_path):
+        capturing = Capturing(tmp_path)
+        run = capturing.recorder().run("r")
+        for _ in range(2):
+            run.log({"row": 0.0, "other": 0.5}, step=0)
+        (header,) = capturing.spools.rglob("header")
+        done, states = dict.fromkeys(WAYS, 0), []
+
+        def look() -> None:
+            contents = {path.name: path.read_bytes() for path in blocks_of(header.parent)}
+            if not states or states[-1][0] != contents:
+                states.append((contents, dict(done)))
+
+        for number in range(1, 10):
+            for way, into in WAYS.items():
+                with each_bytecode(look):
+                    assert into(run, number).ok
+                done[way] = number
+                look()
+        capturing.close()
+    # A metric is three stores, a row one, an event two; and blocks come and are left.
+    assert len(states) > 9 * (3 + 1 + 2)
+    for place, (contents, before) in enumerate(states):
+        copied = tmp_path / str(place) / header.parent.name
+        copied.mkdir(parents=True)
+        for name, content in contents.items():
+            (copied / name).write_bytes(content)
+        check_copy(copied, before, {way: number + 1 for way, number in before.items()})
+
+
+def blocks_of(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.iterdir()) if path.name[0] != "." and path.name != "lock"]
+
+
+@contextmanager
+def each_bytecode(look: Callable[[], None]) -> Iterator[None]:
+    """Call `look` before every bytecode of the capture's own code."""
+
+    def trace(frame: Any, event: str, _: object) -> Any:
+        if "contexta_client" not in frame.f_code.co_filename:
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            look()
+        return trace
+
+    sys.settrace(trace)
+    try:
+        yield
+    finally:
+        sys.settrace(None)
