@@ -2,3 +2,4 @@
 
 from capturing import capturing as capturing
 from served import served as served
+from vanishing import vanishing as vanishing

@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-from collections.abc import Callable
 from hashlib import sha256
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -25,19 +23,16 @@ from contexta.recovery import (
     plan_workspace_backup,
     restore_workspace,
 )
-from contexta.store.artifacts import ArtifactStore, VaultConfig
 from contexta_client.artifact_store.sealed_json import seal, unseal
 from contexta_client.recovery import backup as backing_up
 from contexta_client.recovery.backup_format import (
     FORMAT,
-    MANIFEST,
     BackupFile,
     BackupManifest,
     decode_manifest,
     encode_manifest,
     parts_of,
 )
-from contexta_client.recovery.contents import Contents, Listed
 
 FILES = {
     "records/log/0000000001.seg": b"first",
@@ -244,24 +239,6 @@ def test_a_backup_that_fails_leaves_nothing_behind(config: UnifiedConfig, monkey
         create_workspace_backup(config, plan)
 
 
-@pytest.fixture
-def vanishing(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Callable[[Path], object]], None]:
-    """Have something happen, once, right before a file of this name is copied."""
-    copy = backing_up._copy
-
-    def before_copying(name: str, act: Callable[[Path], object]) -> None:
-        todo = [act]
-
-        def copied(listed: Any, target: Path) -> Any:
-            if listed.source.name == name and todo:
-                todo.pop()(listed.source)
-            return copy(listed, target)
-
-        monkeypatch.setattr(backing_up, "_copy", copied)
-
-    return before_copying
-
-
 @pytest.mark.parametrize("name", ["0000000001.seg", "0000000002.seg"])
 def test_a_segment_that_vanishes_meanwhile_is_an_error(config: UnifiedConfig, vanishing: Any, name: str) -> None:
     vanishing(name, Path.unlink)
@@ -269,105 +246,6 @@ def test_a_segment_that_vanishes_meanwhile_is_an_error(config: UnifiedConfig, va
         made(config)
     assert caught.value.code == "log_incomplete"
     assert list_backups(config) == []
-
-
-def write_segment(config: UnifiedConfig, number: int, version: int) -> None:
-    head = b"CTXSEGM\n" + version.to_bytes(4, "little")
-    (config.workspace.records_path / "log" / f"{number:010d}.seg").write_bytes(head)
-
-
-def write_columns(config: UnifiedConfig, *names: str) -> Path:
-    folder = config.workspace.records_path / "columns"
-    (folder / "old-1").mkdir(parents=True, exist_ok=True)
-    for name in names:
-        (folder / name).write_text(name)
-    return folder
-
-
-def test_columns_are_in_only_where_the_log_dropped_its_metrics(config: UnifiedConfig) -> None:
-    names = ("log.json", "lock", "a.parquet", "b.parquet.new", "old-1/c.parquet")
-    write_columns(config, *names)
-    write_segment(config, 1, 1)
-    assert not any(each.startswith("records/columns") for each in paths_in(made(config)))
-    write_segment(config, 1, 2)
-    kept = {each for each in paths_in(made(config)) if each.startswith("records/columns")}
-    assert kept == {f"records/columns/{name}" for name in ("log.json", "a.parquet", "old-1/c.parquet")}
-
-
-def test_columns_that_are_merged_meanwhile_come_in_their_merged_file(config: UnifiedConfig, vanishing: Any) -> None:
-    write_segment(config, 1, 2)
-    folder = write_columns(config, "a.parquet", "b.parquet")
-
-    def merge(path: Path) -> None:
-        (folder / "ab.parquet").write_text("both")
-        path.unlink()
-
-    vanishing("b.parquet", merge)
-    assert {"records/columns/a.parquet", "records/columns/ab.parquet"} <= paths_in(made(config))
-
-
-def test_columns_that_stay_away_make_no_backup(config: UnifiedConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_segment(config, 1, 2)
-    write_columns(config, "a.parquet")
-    listed = Contents.columns
-    gone = config.workspace.records_path / "columns" / "b.parquet"
-    monkeypatch.setattr(
-        Contents, "columns", lambda self: [*listed(self), Listed("columns", gone, "records/columns/b.parquet", 1)]
-    )
-    with pytest.raises(StorageError) as caught:
-        made(config)
-    assert caught.value.code == "log_incomplete"
-
-
-def paths_in(result: BackupResult) -> set[str]:
-    manifest = decode_manifest((result.path / MANIFEST).read_bytes(), where="here")
-    return {each.path for each in manifest.files}
-
-
-def each_copy(patch: pytest.MonkeyPatch, before: Any) -> None:
-    """Call `before` with a number before each file is copied."""
-    copy, numbers = backing_up._copy, count(1)
-
-    def copied(listed: Any, target: Path) -> Any:
-        before(next(numbers))
-        return copy(listed, target)
-
-    patch.setattr(backing_up, "_copy", copied)
-
-
-def test_objects_that_the_log_of_a_backup_speaks_of_are_in_it(
-    config: UnifiedConfig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def stored(number: int) -> None:
-        (config.workspace.artifacts_path / "objects" / "sha256" / "ab" / str(number)).write_bytes(b"object")
-        (config.workspace.records_path / "log" / f"9{number:09d}.seg").write_text(str(number))
-
-    each_copy(monkeypatch, stored)
-    kept = files_below(made(config).path / "data")
-    spoken_of = {int(data) for name, data in kept.items() if name.startswith("records/log/9")}
-    assert spoken_of <= {int(name[-2:].strip("/")) for name in kept if "/ab/" in name and name[-1].isdigit()}
-
-
-def test_artifacts_that_are_put_while_a_backup_is_made_are_in_it_whole_or_not_at_all(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    config = make_test_config(tmp_path / "real")
-    store = ArtifactStore(VaultConfig(root_path=config.workspace.artifacts_path))
-
-    def put(number: int) -> None:
-        source = tmp_path / "source"
-        source.write_text(f"weights {number}")
-        ref = f"artifact:p.r.a-{number}"
-        given = {"artifact_ref": ref, "artifact_kind": "model", "created_at": "2026-01-31T09:00:00Z"}
-        given |= {"producer_ref": "tests", "run_ref": "run:p.r", "location_ref": "path:/somewhere"}
-        store.put_artifact(given, source)
-
-    put(0)
-    each_copy(monkeypatch, put)
-    result = made(config)
-    restored = ArtifactStore(VaultConfig(root_path=result.path / "data" / "artifacts"))
-    assert restored.list_refs() and restored.verify_all().intact
-    assert len(store.list_refs()) > len(restored.list_refs())
 
 
 def test_a_workspace_that_is_not_there_has_no_backup(tmp_path: Path) -> None:
