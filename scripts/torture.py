@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import json
 import random
 import signal
 import sys
@@ -19,9 +18,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-RESULTS = ROOT / "benchmarks" / "results" / "torture"
-sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "torture")]
+sys.path[:0] = [str(ROOT), str(ROOT / "scripts"), str(ROOT / "tests"), str(ROOT / "tests" / "torture")]
 
+import torture_page  # noqa: E402
 from rig import Trial  # noqa: E402
 
 PARTS = {
@@ -63,7 +62,6 @@ def main() -> int:
     if not options.short:
         for trial, taken_s in trials:
             _keep(trial, taken_s)
-        (ROOT / "docs" / "torture.md").write_text(page())
     return 1 if failed else 0
 
 
@@ -92,40 +90,17 @@ def _run(trial: Trial) -> float:
 
 def _keep(trial: Trial, taken_s: float) -> None:
     """Remember what a long run of a part found."""
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    kept = {
-        "seed": trial.seed,
-        "date": f"{datetime.now(UTC):%Y-%m-%d}",
-        "taken_s": round(taken_s),
-        "figures": trial.figures,
-        "failures": trial.failures[:3],
-        "skipped": trial.skipped,
-    }
-    (RESULTS / f"{trial.part}.json").write_text(json.dumps(kept, indent=1) + "\n")
-
-
-def page() -> str:
-    """Return docs/torture.md, from the last long run of every part."""
-    lines = [
-        "# Torture",
-        "",
-        "Written by `python scripts/torture.py` (`make torture`). Each part can be run alone, and again with its seed:",
-        "`python scripts/torture.py --seed SEED PART`; `--short` takes minutes instead of hours.",
-        "",
-        "| part | what it does | figures | verdict | date, seed, time |",
-        "|---|---|---|---|---|",
-    ]
-    for part, what in PARTS.items():
-        path = RESULTS / f"{part}.json"
-        if not path.exists():
-            lines.append(f"| `{part}` | {what} | | not run | |")
-            continue
-        kept = json.loads(path.read_text())
-        failed = "; ".join(kept["failures"]).replace("\n", " ").replace("|", "/")
-        verdict = f"skipped: {kept['skipped']}" if kept["skipped"] else f"**failed**: {failed}" if failed else "holds"
-        when = f"{kept['date']}, {kept['seed']}, {kept['taken_s']:,} s"
-        lines.append(f"| `{part}` | {what} | {'; '.join(kept['figures'])} | {verdict} | {when} |")
-    return "\n".join(lines) + "\n"
+    torture_page.keep(
+        trial.part,
+        {
+            "seed": trial.seed,
+            "date": f"{datetime.now(UTC):%Y-%m-%d}",
+            "taken_s": round(taken_s),
+            "figures": trial.figures,
+            "failures": trial.failures[:3],
+            "skipped": trial.skipped,
+        },
+    )
 
 
 if __name__ == "__main__":
