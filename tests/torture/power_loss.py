@@ -111,7 +111,7 @@ def _recover(trial: Trial, place: Path, disk: ShutDisk, told: list[Claims]) -> f
     try:
         trial.check(daemon.poll() is None, f"{name}: no daemon serves after the power loss")
         ask(trial, workspace, told)
-        processes.end_all(workspace)
+        processes.end_all(workspace, 20 * trial.slack)
         compare(trial, workspace, told)
     finally:
         daemon.kill()
@@ -144,7 +144,7 @@ def _rebuild(trial: Trial, place: Path, told: list[Claims]) -> None:
         ask(trial, workspace, told)
     finally:
         ctx.close()
-    processes.end_all(workspace)
+    processes.end_all(workspace, 20 * trial.slack)
 
 
 def _start(kind: str, *arguments: object) -> subprocess.Popen[bytes]:
