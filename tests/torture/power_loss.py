@@ -76,7 +76,7 @@ def _write_and_cut(trial: Trial, place: Path, disk: ShutDisk, name: str) -> Clai
     try:
         if trial.chance.random() < 0.85:
             what = "something is acknowledged"
-            processes.until(lambda: any(shared[k] for k in range(1, 8)) or _ended(started), 30, what)
+            processes.until(lambda: any(shared[k] for k in range(1, 8)) or _ended(started), 30 * trial.slack, what)
         for _ in range(trial.chance.choice([0, 0, 1, 2])):
             pause(trial.chance, WRITES_S / 2)
             processes.kill_all(workspace, (trial.chance.choice(["daemon", "sender"]),))
