@@ -128,9 +128,9 @@ def test_a_sync_that_failed_is_not_asked_again_of_what_was_appended_before_witho
 
 def test_a_sync_says_that_what_a_sealed_segment_holds_could_not_be_synced(tmp_path: Path) -> None:
     files, notebook = BreakableFiles(), Notebook()
-    log = open_log(tmp_path / "log", files, segment_bytes=400)
+    log = open_log(tmp_path / "log", files, segment_bytes=350)
     notebook.append(log, [session(1)])
-    files.how, files.break_at = errno.EIO, len(files.calls) + 1  # the sync behind its write, when it is sealed
+    files.how, files.break_at = errno.EIO, len(files.calls) + 1  # behind the write: the sync that seals
     notebook.append(log, [session(1)], sync=False)
     assert files.failed_syncs
     with pytest.raises(LogIOError, match="cannot sync"):
