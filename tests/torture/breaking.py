@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import errno
 import os
+import random
 import re
 import shutil
 import subprocess
 import tempfile
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 SOURCE = Path(__file__).with_name("breaking.c")
 OPEN = "open"  # without O_CREAT: changes nothing, and can only fail
@@ -50,6 +52,7 @@ class Call:
     path: str
 
 
+Thing = TypeVar("Thing")
 Fault = tuple[Site, str]  # where, and what happens there
 
 
@@ -62,6 +65,24 @@ def sites_of(calls: Iterable[Call]) -> list[Site]:
 def said(fault: Fault) -> str:
     site, how = fault
     return f"{errno.errorcode[int(how)] if how.isdigit() else how} at {site}"
+
+
+def kind_of(fault: Fault) -> tuple[str, str, str]:
+    site, how = fault
+    return site.call, site.glob, how
+
+
+def spread(things: Iterable[Thing], chance: random.Random, kind: Callable[[Thing], object]) -> list[Thing]:
+    """Return things in random order, one of each kind before the second of any: who does not come to the end has met
+    every kind."""
+    shuffled = list(things)
+    chance.shuffle(shuffled)
+    seen: Counter[object] = Counter()
+    ranked = []
+    for thing in shuffled:
+        ranked.append((seen[kind(thing)], thing))
+        seen[kind(thing)] += 1
+    return [thing for _, thing in sorted(ranked, key=lambda each: each[0])]
 
 
 @cache

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from breaking import OPEN, WRITES, Fault, library, sites_of
+from breaking import OPEN, WRITES, Fault, kind_of, library, sites_of, spread
 from daemon_rounds import Round, play_round
 from rig import Trial, in_parallel
 
@@ -41,6 +41,7 @@ class Job:
     def __str__(self) -> str:
         return ", then ".join(f"{how} at {site}" for site, how in self.faults)
 
+
 LONGEST_S = 7200.0
 
 
@@ -51,11 +52,10 @@ def run(trial: Trial) -> None:
     with artifacts() as files:
         jobs = first_jobs(trial, files)
         second = second_jobs(trial, files, jobs)
+        jobs = spread(jobs, trial.chance, lambda job: kind_of(job.faults[-1]))
+        second = spread(second, trial.chance, lambda job: kind_of(job.faults[-1]))
         if trial.short:
-            jobs = trial.chance.sample([job for job in jobs if not job.asks], SHORT_SITES)
-            second = trial.chance.sample(second, SHORT_SECOND)
-        trial.chance.shuffle(jobs)
-        trial.chance.shuffle(second)
+            jobs, second = jobs[:SHORT_SITES], second[:SHORT_SECOND]
         _play_all(trial, files, "of the session", jobs, trial.lasts_s(LONGEST_S) * 2 / 3)
         _play_all(trial, files, "of the recovery", second, trial.lasts_s(LONGEST_S) / 3)
 

@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 
-from breaking import WRITES, Fault, Site, library, said, sites_of
+from breaking import WRITES, Fault, Site, kind_of, library, said, sites_of, spread
 from daemon_rounds import play_round
 from daemon_sites import artifacts
 from rig import Trial, in_parallel
@@ -64,7 +64,7 @@ def _chosen(trial: Trial, found: Sequence[Site]) -> list[Fault]:
     for site in found:
         faults += [(site, str(number)) for number in ERRORS]
         faults += [(site, "short")] * (site.call in WRITES)
-    trial.chance.shuffle(faults)
+    faults = spread(faults, trial.chance, kind_of)
     return faults[:SHORT_ROUNDS] if trial.short else faults
 
 

@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 
-from breaking import OPEN, WRITES, Fault, Site, library, said, sites_of
+from breaking import OPEN, WRITES, Fault, Site, kind_of, library, said, sites_of, spread
 from rig import Trial, in_parallel
 from sender_rounds import SENDER, TRAINER, Group, Round
 
@@ -32,7 +32,7 @@ def run(trial: Trial) -> None:
         if trial.short and away:
             continue  # its rounds take longest
         faults = kills(trial, role, away=away)
-        trial.chance.shuffle(faults)
+        faults = spread(faults, trial.chance, kind_of)
         if trial.short:
             faults = faults[: SHORT_ROUNDS // 2]
         limit_s = trial.lasts_s(LONGEST_S) / len(WHO)
