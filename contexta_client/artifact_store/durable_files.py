@@ -87,7 +87,11 @@ def locked(path: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def opened_file(path: Path) -> Iterator[int]:
     """Open an ordinary file to read it. Raises OSError, also for what is no file; a link is followed."""
-    with _checked(os.open(path, _READ_FLAGS & ~os.O_NOFOLLOW), str(path)) as file:
+    try:
+        opened = os.open(path, _READ_FLAGS & ~os.O_NOFOLLOW)
+    except ValueError as error:  # no system has such a path: it holds a zero byte, or half a character
+        raise OSError(errno.EINVAL, str(error), ascii(str(path))) from error
+    with _checked(opened, str(path)) as file:
         yield file
 
 

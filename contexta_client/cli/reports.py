@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import html
+import re
 import sys
 import webbrowser
 from collections.abc import Sequence
+from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from contexta.interpretation import ReportDocument, RunRecord
 
 RENDERERS = ("markdown", "json", "html", "csv")
+
+_FILE_NAME = re.compile(r"[a-z0-9_][a-z0-9_.-]{0,200}", re.IGNORECASE)
 
 
 def _render_options(command: Any) -> Any:
@@ -141,7 +145,11 @@ def ui(terminal: Terminal, no_open: bool, limit: int) -> None:
 
 
 def _page_name(run: RunRecord) -> str:
-    return f"{run.run_id.removeprefix('run:')}.html"
+    """A name that stays in its folder, whatever a restored log calls a run."""
+    name = run.run_id.removeprefix("run:")
+    if not _FILE_NAME.fullmatch(name):
+        name = f"run-{blake2b(name.encode('utf-8', 'surrogatepass'), digest_size=8).hexdigest()}"
+    return f"{name}.html"
 
 
 def _index(runs: Sequence[RunRecord], workspace: str) -> str:

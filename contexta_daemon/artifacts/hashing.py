@@ -69,6 +69,8 @@ def hash_artifact(path: Path, registered: Fingerprint, *, store: Path | None = N
         return Hashed(problem=MISSING, detail=f"{path} was there when it was registered, and is not any more")
     except OSError as error:
         return Hashed(problem=UNREADABLE, detail=f"{path} cannot be read: {error.strerror or error}")
+    except ValueError as error:  # no system has such a path: it holds a zero byte, or half a character
+        return Hashed(problem=UNREADABLE, detail=f"{str(path)!a} cannot be the path of a file: {error}")
     return Hashed(problem=CHANGED, detail=f"{path} changed each time while it was read, so it has no hash")
 
 

@@ -152,6 +152,13 @@ def test_a_missing_file_and_one_that_may_not_be_read_are_told_apart(tmp_path):
     assert hash_artifact(tmp_path / ("x" * 300), Fingerprint(0, 0, 0)).problem == "unreadable"
 
 
+@pytest.mark.parametrize("name", ["a\0b", "\ud800", "x" * 100_000, "a/" * 40_000])
+def test_a_path_that_no_system_has_is_unreadable_and_no_fault(tmp_path, name):
+    result = hash_artifact(tmp_path / name, Fingerprint(0, 0, 0), store=tmp_path / "objects")
+    assert (result.problem, result.hash_value) in (("unreadable", ""), ("missing", ""))
+    result.detail.encode()
+
+
 def test_a_link_is_followed_to_the_file_that_the_user_means(tmp_path):
     (tmp_path / "f").write_bytes(b"data")
     (tmp_path / "link").symlink_to(tmp_path / "f")
