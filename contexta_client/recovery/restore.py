@@ -77,6 +77,7 @@ def restore_workspace(config: UnifiedConfig, plan: RestorePlan) -> RestoreResult
     _check_target(target)
     with storing(target.parent):
         make_folder(target.parent)
+        _check_room(plan, target.parent)
         incoming = target.with_name(f"{INCOMING}{os.getpid()}-{os.urandom(4).hex()}")
         incoming.mkdir(mode=0o700)
         try:
@@ -146,6 +147,19 @@ def _check_target(target: Path) -> None:
             "target.",
             code="target_not_empty",
             details={"path": str(target)},
+        )
+
+
+def _check_room(plan: RestorePlan, folder: Path) -> None:
+    """Raise StorageError, before a byte is written, where the files would not fit: a manifest may say anything, and a
+    file with holes is as small on the disk as it is large when it is copied."""
+    free = shutil.disk_usage(folder).free
+    if free < plan.size_bytes:
+        raise StorageError(
+            f"{folder} has {free} bytes free, the backup holds {plan.size_bytes}. Make room, or name another target.",
+            code="storage_full",
+            details={"free_bytes": free, "needed_bytes": plan.size_bytes},
+            retryable=True,
         )
 
 
