@@ -73,8 +73,9 @@ class Life:
 
     def live(self, lasts_s: float) -> None:
         """Do something at random, again and again."""
-        end = time.monotonic() + lasts_s
         self.start()
+        processes.until(lambda: self.trainers[0].shared[words.READY] or not self.trainers[0].lives(), 90, "it captures")
+        end = time.monotonic() + lasts_s
         while time.monotonic() < end:
             pause(self.chance, 0.4)
             deed = self.chance.choice(self.deeds)
@@ -191,6 +192,7 @@ def run(trial: Trial) -> None:
             trial.say(_told(done))
     if not small_disks:
         trial.say("disks were not filled: that needs a file system of a given size, which only root can mount")
+    trial.check(done["records"] > 100 * done["workspaces"], f"{done['records']} records are too few to tell anything")
     trial.figure(_told(done))
 
 
