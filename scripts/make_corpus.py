@@ -88,6 +88,7 @@ def spool() -> dict[str, bytes]:
         "without-a-header": pack_files({SPILLED + name: files[name] for name in files if name != "header"}),
         "begun": pack_files({name: files[name] for name in ("header", "journal-0")}),
         "found-impossible-scope": pack_files(impossible),
+        "found-impossible-names": pack_files({**files, "group0-1": b"x", "rows-99999999999": b"x" * 64}),
     }
 
 

@@ -62,6 +62,7 @@ BLOCK_MAGIC = b"CTXBLOCK"
 BLOCK_HEADER = struct.Struct("<8sIIIIQQ")  # magic, version, kind, group id, values a row, number, capacity
 BLOCK_HEADER_BYTES = 64
 ROWS, GROUP, JOURNAL = 1, 2, 3  # kind
+_LAST_NUMBER = 0xFFFF_FFFE  # of a block or a group; one more fits into 32 bits too
 
 NO_STEP = 0
 ROW_BYTES = 32  # value, series, step, time: four columns of 8 bytes
@@ -125,14 +126,14 @@ def block_name(kind: int, number: int, group: int = 0) -> str:
 def parse_block_name(name: str) -> tuple[int, int, int] | None:
     """Return (kind, group, number), or None for a name that is no block's."""
     series, _, number = name.rpartition("-")
-    if not number.isascii() or not number.isdigit():
+    if not number.isascii() or not number.isdigit() or int(number) > _LAST_NUMBER:
         return None
     if series == "rows":
         return ROWS, 0, int(number)
     if series == "journal":
         return JOURNAL, 0, int(number)
     group = series.removeprefix("group")
-    if series.startswith("group") and group.isascii() and group.isdigit():
+    if series.startswith("group") and group.isascii() and group.isdigit() and 0 < int(group) <= _LAST_NUMBER:
         return GROUP, int(group), int(number)
     return None
 

@@ -359,3 +359,14 @@ def test_a_group_row_of_an_impossible_scope_spoils_only_itself(spool: SpoolWrite
     reading.read()
     assert [list(rows.value) for batch in reading.batches for rows in batch.rows] == [[1.0, 3.0]]
     assert reading.cursor.unreadable == 1
+
+
+@pytest.mark.parametrize("name", ["group0-0", "group4294967295-0", "rows-4294967295", "group1-99999999999", "journal-x"])
+def test_a_file_of_a_name_that_no_block_has_is_left_alone(spool: SpoolWriter, name: str) -> None:
+    spool.begin()
+    spool.row(1.5)
+    (spool.path / name).write_bytes(b"x" * 100)
+    reading = Reading(spool)
+    assert reading.read(final=True) == [1.5]
+    assert reading.cursor.unreadable == 0
+    reading.cursor.pack()
