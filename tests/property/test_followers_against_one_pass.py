@@ -227,4 +227,4 @@ def killed_at(at: int, *, torn: bool) -> Iterator[None]:
 
 
 TestFollowers = FollowersMachine.TestCase
-TestFollowers.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
+TestFollowers.settings = settings(max_examples=15, stateful_step_count=30, deadline=None)
