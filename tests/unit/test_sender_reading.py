@@ -361,7 +361,7 @@ def test_a_group_row_of_an_impossible_scope_spoils_only_itself(spool: SpoolWrite
     assert reading.cursor.unreadable == 1
 
 
-@pytest.mark.parametrize("name", ["group0-0", "group4294967295-0", "rows-4294967295", "group1-99999999999", "journal-x"])
+@pytest.mark.parametrize("name", ["group0-0", "group4294967295-0", "rows-4294967295", "group1-99999999999", "rows-x"])
 def test_a_file_of_a_name_that_no_block_has_is_left_alone(spool: SpoolWriter, name: str) -> None:
     spool.begin()
     spool.row(1.5)
