@@ -293,4 +293,4 @@ def _stored(points: Sequence[tuple[float, int | None]]) -> list[int]:
 
 
 TestQuestions = QuestionsMachine.TestCase
-TestQuestions.settings = settings(max_examples=20, stateful_step_count=30, deadline=None)
+TestQuestions.settings = settings(max_examples=15, stateful_step_count=30, deadline=None)
