@@ -6,8 +6,10 @@ import contextlib
 import io
 import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from daemon_process import Calls
 from logged import entry, run_opened, scope_closed, scope_opened, session_opened
 from served import Served
@@ -16,6 +18,7 @@ from contexta.errors import ContextaError
 from contexta.v1 import capture_pb2 as pb
 from contexta_client import launch
 from contexta_client.cli.main import root
+from contexta_client.cli.reports import _page_name
 
 NAMES = [
     "..", ".", "../../out", "/etc/out", "a/b", "a\\b", "a\0b", "a\nb", " ", "", "~", "-rf", "x" * 5_000, "é" * 300,
@@ -74,14 +77,15 @@ def test_no_reference_that_a_hostile_log_holds_leads_out_of_the_workspace(served
     assert endpoint is not None
     with Calls(endpoint.socket, endpoint.token) as calls:
         for component in COMPONENTS:
-            session, entries = os.urandom(16), hostile_entries(component)
-            calls.open_session(session)
-            calls.append(session, 0, len(entries), pb.Batch(entries=entries).SerializeToString())
-            assert calls.settle(session, len(entries)), component
+            for ref in (component, "demo.named"):  # one that is none, and one whose other texts are hostile
+                session, entries = os.urandom(16), hostile_entries(ref, component)
+                calls.open_session(session)
+                calls.append(session, 0, len(entries), pb.Batch(entries=entries).SerializeToString())
+                assert calls.settle(session, len(entries)), component
     assert "good" in [run.name for run in ctx.list_runs()]
     at = ("--workspace", str(served.path))
     command(*at, "ui", "--no-open")
-    assert any((served.path / "reports" / "ui").glob("run-*.html"))
+    assert (served.path / "reports" / "ui" / "demo.good.html").exists()
     command(*at, "artifact", "verify")
     for component in COMPONENTS:
         command(*at, "artifact", "export", f"artifact:{component}", str(served.path / "exported"))
@@ -90,15 +94,23 @@ def test_no_reference_that_a_hostile_log_holds_leads_out_of_the_workspace(served
     assert [run.pid for run in [launch.find_daemon(served.path)] if run] == [endpoint.pid]  # and it did not fall
 
 
-def hostile_entries(component: str) -> list[pb.Entry]:
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_the_page_of_a_run_stays_in_its_folder(component: str, tmp_path: Path) -> None:
+    name = _page_name(SimpleNamespace(run_id=f"run:{component}"))
+    (tmp_path / name).touch()
+    assert os.listdir(tmp_path) == [name]
+    assert _page_name(SimpleNamespace(run_id="run:demo.Good-1_x")) == "demo.Good-1_x.html"
+
+
+def hostile_entries(ref: str, component: str) -> list[pb.Entry]:
     opened = run_opened(1)
-    opened.scope_opened.ref, opened.scope_opened.name = f"run:{component}", component
+    opened.scope_opened.ref, opened.scope_opened.name = f"run:{ref}", component
     made = pb.ArtifactRegistered(
-        scope_id=1, ref=f"artifact:{component}", artifact_kind=component, path=f"/{component}", exists=True,
+        scope_id=1, ref=f"artifact:{ref}", artifact_kind=component, path=f"/{component}", exists=True,
         compute_hash=True,
     )  # fmt: skip
     return [
-        session_opened(), opened, scope_opened(2, 1, "stage", f"stage:{component}.s"),
+        session_opened(), opened, scope_opened(2, 1, "stage", f"stage:{ref}.s"),
         entry(artifact_registered=made), scope_closed(2), scope_closed(1),
     ]  # fmt: skip
 
