@@ -39,6 +39,7 @@ def test_what_was_captured_is_what_is_shown(served: Served) -> None:
         for step, value in enumerate((4.0, math.nan, 2.0)):
             stage.metric("train/loss", value, step=step, unit="nats")
         stage.event("seen", message="한국어\n<b>")
+    ctx.flush(60)
     listed = json.loads(ask(served, "--format", "json", "runs", "--project", "demo", "--status", "completed"))
     assert [(each["run_id"], each["metric_count"]) for each in listed] == [("run:demo.linear", 3)]
     assert "demo.linear" in ask(served, "runs")
