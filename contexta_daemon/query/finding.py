@@ -6,7 +6,8 @@ import sqlite3
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from contexta.errors import AmbiguousError, NotFoundError
+from contexta.contract.references import slug
+from contexta.errors import AmbiguousError, NotFoundError, ValidationError
 
 MAX_CANDIDATES = 10
 
@@ -18,6 +19,15 @@ class FoundRun:
     id: int
     run_ref: str
     attempt: int
+
+
+def within_project(kind: str, project: str) -> tuple[str, str]:
+    """Return between which texts the references of a project lie: the first, and the first behind them."""
+    try:
+        component = slug(project)
+    except ValidationError:
+        return "", ""  # no project has such a name
+    return f"{kind}:{component}.", f"{kind}:{component}/"  # "/" follows "." in ASCII
 
 
 def find_run(connection: sqlite3.Connection, name: str, attempt: int = 0) -> FoundRun:

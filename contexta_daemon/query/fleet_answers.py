@@ -35,7 +35,7 @@ from contexta.interpretation.values import check_policy
 from contexta.v1 import query_pb2 as pb
 from contexta_daemon.catalog.schema import STAGE, STATES
 
-from .finding import find_run
+from .finding import find_run, within_project
 from .sources import Sources
 
 GROUPINGS = ("", "stage", "rank", "run")
@@ -243,8 +243,8 @@ def _words(hay: str, request: pb.SearchRequest, *, project: str = "r.run_ref") -
         raise ValidationError("There is nothing to search for: give at least one word.", code="query_invalid")
     parts, values = [f"instr(lower({hay}), ?) > 0" for _ in words], list(words)
     if request.project_name:
-        parts.append(f"{project} LIKE ?")
-        values.append(f"run:{request.project_name}.%")
+        parts.append(f"{project} >= ? AND {project} < ?")
+        values += within_project("run", request.project_name)
     return " AND ".join(parts), values
 
 

@@ -13,7 +13,7 @@ from contexta_daemon.batches import format_ns, parse_instant
 from contexta_daemon.catalog.observations import binding_status
 from contexta_daemon.catalog.schema import BATCH, SAMPLE, STAGE, STATES
 
-from .finding import find_run
+from .finding import find_run, within_project
 
 _SORT = {
     "": "r.started_ns",
@@ -48,8 +48,10 @@ class Listing:
     def projects(self) -> query_pb2.ListProjectsResponse:
         rows = self._connection.execute(
             "SELECT p.project_ref, p.name, p.created_at, p.description, p.tags_json, "
-            "(SELECT count(*) FROM runs r WHERE r.newest = 1 AND r.run_ref LIKE "
-            "'run:' || substr(p.project_ref, 9) || '.%') FROM projects p ORDER BY p.created_ns, p.project_ref"
+            "(SELECT count(*) FROM runs r WHERE r.newest = 1 "
+            "AND r.run_ref >= 'run:' || substr(p.project_ref, 9) || '.' "
+            "AND r.run_ref < 'run:' || substr(p.project_ref, 9) || '/') "
+            "FROM projects p ORDER BY p.created_ns, p.project_ref"
         )
         return query_pb2.ListProjectsResponse(
             projects=[
@@ -123,8 +125,8 @@ class Listing:
     def deployments(self, request: query_pb2.ListDeploymentsRequest) -> query_pb2.ListDeploymentsResponse:
         where, values = ["1"], []
         if request.project_name:
-            where.append("(project_name = ? OR ref LIKE ?)")
-            values += [request.project_name, f"deployment:{request.project_name}.%"]
+            where.append("(project_name = ? OR ref >= ? AND ref < ?)")
+            values += [request.project_name, *within_project("deployment", request.project_name)]
         if request.run_id:
             where.append("run_ref = ?")
             values.append(find_run(self._connection, request.run_id).run_ref)
@@ -217,8 +219,8 @@ def _run_conditions(request: query_pb2.ListRunsRequest) -> tuple[list[str], list
     where: list[str] = [] if request.all_attempts else ["r.newest = 1"]
     values: list[Any] = []
     if request.project_name:
-        where.append("(r.project_name = ? OR r.run_ref LIKE ?)")
-        values += [request.project_name, f"run:{request.project_name}.%"]
+        where.append("(r.project_name = ? OR r.run_ref >= ? AND r.run_ref < ?)")
+        values += [request.project_name, *within_project("run", request.project_name)]
     if request.status:
         if request.status not in STATES:
             raise _unknown("status", request.status, STATES)

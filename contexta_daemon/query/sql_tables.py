@@ -46,8 +46,9 @@ TABLES = {
     "projects": SqlTable(
         "project_ref VARCHAR, name VARCHAR, created_at VARCHAR, description VARCHAR, tags VARCHAR, run_count BIGINT",
         "SELECT p.project_ref, p.name, p.created_at, nullif(p.description, ''), nullif(p.tags_json, ''), "
-        "(SELECT count(*) FROM runs r WHERE r.newest = 1 AND r.run_ref LIKE "
-        "'run:' || substr(p.project_ref, 9) || '.%') FROM projects p ORDER BY p.created_ns, p.project_ref",
+        "(SELECT count(*) FROM runs r WHERE r.newest = 1 AND r.run_ref >= 'run:' || substr(p.project_ref, 9) || '.' "
+        "AND r.run_ref < 'run:' || substr(p.project_ref, 9) || '/') "
+        "FROM projects p ORDER BY p.created_ns, p.project_ref",
     ),
     "runs": SqlTable(
         "run_id VARCHAR, attempt INTEGER, newest BOOLEAN, project_name VARCHAR, name VARCHAR, status VARCHAR, "

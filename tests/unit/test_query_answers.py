@@ -141,6 +141,16 @@ def test_runs_are_listed_oldest_first_and_sorted_filtered_and_paged_as_asked(sto
     assert names(metric_conditions=[above]) == ["a", "c"]
 
 
+def test_a_project_is_not_taken_for_one_of_nearly_its_name(store):
+    for number, ref in enumerate(("a-b", "axb", "a-b2"), 1):
+        opened = run_opened(ref=f"run:{ref}.r{number}", project_name={"a-b": "A_b"}.get(ref, ref))
+        store.log.add(number, session_opened(), opened, scope_closed(1))
+    for asked in ("A_b", "a-b", "a_b"):
+        assert [run.run_id for run in store.list("runs", project_name=asked).runs] == ["run:a-b.r1"]
+    assert [run.run_id for run in store.list("runs", project_name="a%").runs] == []
+    assert [each.run_count for each in store.list("projects").projects] == [1, 1, 1]
+
+
 @pytest.mark.parametrize("request_", [{"sort_by": "x"}, {"status": "x"}, {"started_after": "soon"}, {"tags_json": "["}])
 def test_a_wrong_filter_says_what_to_write(store, request_):
     with pytest.raises(ValidationError):
