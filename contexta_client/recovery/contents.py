@@ -88,7 +88,7 @@ class Contents:
     def columns(self) -> Iterator[Listed]:
         """Yield the files of columns, in no order that matters. Merging replaces them at any time."""
         for each in self._below("columns", self._records / "columns", "records/columns", never=("lock", "sorting")):
-            if each.path.endswith((".parquet", "/log.json")):
+            if each.path.endswith((".parquet", ".parquet.damaged", "/log.json")):
                 yield each
 
     def _others(self) -> Iterator[Listed]:

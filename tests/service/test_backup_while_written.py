@@ -42,13 +42,13 @@ def write_columns(config: UnifiedConfig, *names: str) -> Path:
 
 
 def test_columns_are_in_only_where_the_log_dropped_its_metrics(config: UnifiedConfig) -> None:
-    names = ("log.json", "lock", "a.parquet", "b.parquet.new", "old-1/c.parquet")
+    names = ("log.json", "lock", "a.parquet", "b.parquet.new", "old-1/c.parquet", "d.parquet.damaged")
     write_columns(config, *names)
     write_segment(config, 1, 1)
     assert not any(each.startswith("records/columns") for each in paths_in(made(config)))
     write_segment(config, 1, 2)
     kept = {each for each in paths_in(made(config)) if each.startswith("records/columns")}
-    assert kept == {f"records/columns/{name}" for name in ("log.json", "a.parquet", "old-1/c.parquet")}
+    assert kept == {f"records/columns/{name}" for name in names if name not in ("lock", "b.parquet.new")}
 
 
 def test_columns_that_are_merged_meanwhile_come_in_their_merged_file(config: UnifiedConfig, vanishing: Any) -> None:
