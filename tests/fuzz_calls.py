@@ -24,11 +24,13 @@ from waiting import wait_until
 from contexta.v1 import capture_pb2, query_pb2, status_pb2, store_pb2
 
 FILES = (capture_pb2, query_pb2, store_pb2, status_pb2, health_pb2, reflection_pb2)
+NEWER = {"grpc.health.v1.Health.List"}  # not in the oldest versions; inputs name a call by its number
 METHODS = [
     (service.full_name, method)
     for file in FILES
     for service in file.DESCRIPTOR.services_by_name.values()
     for method in service.methods
+    if method.full_name not in NEWER
 ]
 APPEND_WELL = len(METHODS)  # instead of a call: a body, appended as a sender would, whatever it holds
 FAULTS = (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.UNIMPLEMENTED)

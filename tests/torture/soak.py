@@ -18,7 +18,7 @@ from soak_watch import FOLDERS, MIB, ROLES, Samples, look, size_of
 from contexta_daemon.columns.files import chain_in
 
 RECORDS = 550_000_000
-SHORT_S, LONG_S = 9.0, 900.0
+SHORT_S, LONG_S = 2.0, 900.0
 PATIENCE_S = 240.0  # without any progress; other work on the machine goes before the daemon's
 SPARE_DISK = 4 << 30
 STOP, DROPPED = 0, 1  # words; then how many records each trainer's calls returned
