@@ -12,16 +12,18 @@ import time
 from pathlib import Path
 
 GROWN_BYTES = 16 << 20
-EVERY_S = 10.0  # it holds the allocator's locks for some milliseconds
+EVERY_S, SELDOM_S = 10.0, 60.0  # it holds the allocator's locks for some milliseconds
+WORTH_BYTES = 1 << 20
 
 
 class FreedMemory:
-    """Trims when the process has grown since the last time. Where there is no glibc or no /proc, it does nothing."""
+    """Trims while the process has more than it once had, less often where nothing comes of it: what is in use now may
+    be free at the next look. Where there is no glibc or no /proc, it does nothing."""
 
     def __init__(self) -> None:
         self._trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
         self._least = resident_bytes()
-        self._next_s = 0.0
+        self._next_s, self._every_s = 0.0, EVERY_S
 
     def look(self) -> bool:
         """Give back what is free, if it may be worth it; return whether that was tried. Blocks for a moment."""
@@ -30,7 +32,9 @@ class FreedMemory:
         if self._trim is None or not has or now_s < self._next_s or has < self._least + GROWN_BYTES:
             return False
         self._trim(0)
-        self._least, self._next_s = resident_bytes(), now_s + EVERY_S
+        is_worth_it = has - resident_bytes() >= WORTH_BYTES
+        self._every_s = EVERY_S if is_worth_it else min(2 * self._every_s, SELDOM_S)
+        self._next_s = now_s + self._every_s
         return True
 
 

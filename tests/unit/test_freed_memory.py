@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from contexta_daemon import freed_memory
-from contexta_daemon.freed_memory import EVERY_S, GROWN_BYTES, FreedMemory
+from contexta_daemon.freed_memory import EVERY_S, GROWN_BYTES, SELDOM_S, FreedMemory
 
 
 @pytest.fixture
@@ -33,11 +33,24 @@ def test_it_is_done_when_the_process_has_grown_and_not_too_often(machine: dict[s
     machine["after"] = machine["has"]  # all of it is in use
     assert freed.look()
     machine["now"] += EVERY_S
-    assert not freed.look()  # and stays in use
-    machine["has"] -= 2 * GROWN_BYTES
-    assert not freed.look()
-    machine["has"] += GROWN_BYTES  # less than ever, and grown since
-    assert freed.look() and machine["trims"] == 3
+    assert not freed.look()  # nothing came of it: less often now
+    machine["now"] += EVERY_S
+    machine["after"] = 100 << 20  # it was given up meanwhile, and is free
+    assert freed.look() and machine["has"] == 100 << 20
+    machine["now"] += EVERY_S
+    assert not freed.look()  # as small as ever
+    machine["has"] += GROWN_BYTES
+    assert freed.look() and machine["trims"] == 4
+
+
+def test_what_stays_in_use_is_looked_at_once_a_minute(machine: dict[str, float]) -> None:
+    freed = FreedMemory()
+    freed._trim = lambda pad: machine.update(trims=machine["trims"] + 1)
+    machine["has"] += GROWN_BYTES
+    for _ in range(3_600):
+        freed.look()
+        machine["now"] += 1
+    assert 3_600 / SELDOM_S <= machine["trims"] <= 3_600 / SELDOM_S + 4
 
 
 def test_where_the_system_does_not_tell_nothing_is_done(machine: dict[str, float]) -> None:
