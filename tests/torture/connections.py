@@ -185,7 +185,8 @@ def answers(trial: Trial, calls: Calls, session: bytes, sent: int, what: str) ->
 def settled(trial: Trial, daemon: DaemonProcess, base: int, files: int) -> None:
     for look, bound, what in ((descriptors, files + 20, "descriptors"), (resident, base + MAX_GROWTH, "bytes")):
         try:
-            processes.until(lambda look=look, bound=bound: look(daemon) <= bound, 100.0, what)  # memory is looked at once a minute at least
+            # The daemon looks for memory to give back once a minute at least.
+            processes.until(lambda look=look, bound=bound: look(daemon) <= bound, 100.0, what)
         except TimeoutError:
             trial.check(False, f"{look(daemon)} {what} are held after the connections are closed, not {bound}")
 
