@@ -114,12 +114,13 @@ def _is_dirty(top: Path, index: Path) -> bool | None:
     if data[:4] != b"DIRC" or version not in (2, 3) or files > MAX_FILES:
         return None
     end = monotonic() + BUDGET_S
+    root = os.fsencode(top) + b"/"
     at = 12
     for _ in range(files):
         fields = _ENTRY.unpack_from(data, at)
         start = at + _ENTRY.size + (2 if fields[11] & 0x4000 else 0)
         stop = data.index(b"\0", start)
-        differs = _differs(top / os.fsdecode(data[start:stop]), fields)
+        differs = _differs(root + data[start:stop], fields)
         if differs is not False:
             return differs
         if monotonic() > end:
@@ -129,13 +130,13 @@ def _is_dirty(top: Path, index: Path) -> bool | None:
     return None if staged else False
 
 
-def _differs(path: Path, fields: tuple[Any, ...]) -> bool | None:
+def _differs(path: bytes, fields: tuple[Any, ...]) -> bool | None:
     """Compare a file with its index entry, first by its size and times, then by its content."""
     mode, size, object_id = fields[6], fields[9], fields[10]
     if mode >> 12 != 0o10:  # a link or a submodule
         return False
     try:
-        found = path.lstat()
+        found = os.lstat(path)  # not of a Path: those take as long as the call
     except FileNotFoundError:
         return True
     if found.st_size & 0xFFFFFFFF != size:
@@ -144,5 +145,5 @@ def _differs(path: Path, fields: tuple[Any, ...]) -> bool | None:
         return False
     if size > MAX_HASH_BYTES:
         return None
-    content = path.read_bytes()
+    content = Path(os.fsdecode(path)).read_bytes()
     return bool(sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).digest() != object_id)
