@@ -123,7 +123,7 @@ class Daemon:
             self.catalog,
             enabled=config.capture.local_jsonl,
         )
-        self.columns = Columns(columns_folder, self.catalog, on_written=self._columns_grew)
+        self.columns = Columns(columns_folder, self.catalog, on_written=lambda: self.dropper.files_grew())
         for follower in (self.catalog, self.mirror, self.columns):
             follower.attach(self.log.id, self.log.committed)
         followers: list[Follower] = [self.catalog, self.mirror, self.columns]
@@ -298,9 +298,6 @@ class Daemon:
 
     async def _catalog_caught_up(self) -> None:
         await self.runner.wait_applied("catalog", self.log.committed, float("inf"))
-
-    def _columns_grew(self) -> None:
-        self.dropper.files_grew()
 
     # --- when to end ---
 

@@ -120,3 +120,11 @@ def test_a_base_on_a_network_file_system_is_not_used(
     monkeypatch.setattr(spool_place, "is_network", lambda folder: True)
     with pytest.raises(OSError, match="network file system"):
         spool_place.choose_root(tmp_path, 1 << 20)
+
+
+def test_a_file_of_which_the_system_takes_a_byte_at_a_time_is_whole(tmp_path, monkeypatch):
+    real = os.write
+    monkeypatch.setattr(os, "write", lambda file, data: real(file, bytes(data)[:1]))
+    spool_place.replace_file(tmp_path / "config.json", b'{"capture": {}}')
+    assert (tmp_path / "config.json").read_bytes() == b'{"capture": {}}'
+    assert [each.name for each in tmp_path.iterdir()] == ["config.json"]
