@@ -171,9 +171,9 @@ class Log:
         return sum(min(end, self._directory.file_bytes(number)) for number, end in self._sizes().items())
 
     def sealed(self, before: Position) -> list[tuple[int, int]]:
-        """(number, end) of the segments that will not change and lie whole before a position, ascending."""
+        """(number, end) of the segments that will not change and lie whole before a position, ascending. Thread-safe."""
         number = min(before.segment, self.committed.segment)
-        return sorted((each, end) for each, end in self._sealed.items() if each < number)
+        return sorted((each, end) for each, end in self._sizes().items() if each < number)
 
     def is_lean(self, number: int) -> bool:
         """Whether a segment let go of its metrics."""
