@@ -171,7 +171,7 @@ class Log:
         return sum(min(end, self._directory.file_bytes(number)) for number, end in self._sizes().items())
 
     def sealed(self, before: Position) -> list[tuple[int, int]]:
-        """(number, end) of the segments that will not change and lie whole before a position, ascending. Thread-safe."""
+        """(number, end) of the segments that do not change and lie whole before a position, ascending. Thread-safe."""
         number = min(before.segment, self.committed.segment)
         return sorted((each, end) for each, end in self._sizes().items() if each < number)
 
