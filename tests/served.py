@@ -79,6 +79,8 @@ class Served:
 @pytest.fixture
 def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("CONTEXTA_SPOOL_DIR", str(tmp_path / "spools"))
+    # What is asked right after a run was left is then there however slow the machine is.
+    monkeypatch.setenv("CONTEXTA_CAPTURE__EXIT_TIMEOUT_S", "60")
     for name in ("CONTEXTA_PARENT_SESSION", "CONTEXTA_JOB_ID", "CONTEXTA_RANK"):
         monkeypatch.delenv(name, raising=False)
     made = Served(tmp_path)

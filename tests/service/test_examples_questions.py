@@ -143,6 +143,7 @@ def run_example(name: str, folder: Path, *arguments: str) -> subprocess.Complete
     """Run a file as a user does; only its spools lie where the test removes them."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("CONTEXTA_")}
     environment["CONTEXTA_SPOOL_DIR"] = str(folder.parent / "spools")
+    environment["CONTEXTA_CAPTURE__EXIT_TIMEOUT_S"] = "60"
     return subprocess.run(
         [sys.executable, str(FOLDER / f"{name}.py"), *arguments],
         cwd=folder, env=environment, capture_output=True, text=True, timeout=100, check=False,
