@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from logged import FakeLog
 
 from contexta_daemon.catalog import Catalog
 from contexta_daemon.columns import Columns, chain_in
+from contexta_daemon.columns.files import ColumnFile
 from contexta_daemon.columns.work import Work
 
 
@@ -43,9 +45,9 @@ class Bench:
                 self.columns.flush()
         self.columns.flush()
 
-    def rows(self, what: str = "*") -> list[tuple[Any, ...]]:
-        """Return the rows of all files that count, in their order."""
-        paths = [str(self.folder / file.name) for file in chain_in(self.folder)]
+    def rows(self, what: str = "*", files: Sequence[ColumnFile] | None = None) -> list[tuple[Any, ...]]:
+        """Return the rows of files, by default of all that count, in their order."""
+        paths = [str(self.folder / file.name) for file in (chain_in(self.folder) if files is None else files)]
         if not paths:
             return []
         with duckdb.connect(":memory:", config={"threads": 1}) as connection:

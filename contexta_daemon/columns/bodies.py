@@ -139,7 +139,7 @@ def _by_session(parts: Sequence[dict[str, Any]], sessions: Sequence[bytes]) -> d
 
 
 def _bits(columns: dict[str, Any]) -> npt.NDArray[np.uint64]:
-    """Return the bits of values; those of a NaN that is not the usual one stand apart."""
+    """Return the bits of values; those of -0.0 and of a NaN that is not the usual one stand apart."""
     value, given = columns["value"], columns["value_bits"].view(np.uint64)
     usual: npt.NDArray[np.uint64] = np.where(np.isnan(value), np.uint64(CANONICAL_NAN), value.view(np.uint64))
     return np.where(given != 0, given, usual)

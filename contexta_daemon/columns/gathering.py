@@ -22,6 +22,8 @@ from contexta_daemon.catalog.stored import stored_step
 from contexta_daemon.log import LoggedBatch, Position
 
 CANONICAL_NAN = 0x7FF8_0000_0000_0000  # the bits of NaN as DuckDB reads and writes it
+# Kept apart as well: where DuckDB before 2.0 writes a dictionary, it and 0.0 become the one that came first.
+_NEGATIVE_ZERO = 1 << 63
 _EXACT = 1 << 53  # integers up to here are doubles
 
 Int64s = npt.NDArray[np.int64]
@@ -151,13 +153,16 @@ class Gatherer:
         series, stored, time_ns, value, sequence = (np.concatenate(column) for column in zip(*parts, strict=True))
         step, has_step = decode_step(stored)
         bits = value.view(np.uint64)
-        payload = np.flatnonzero(np.isnan(value) & (bits != CANONICAL_NAN)).tolist()
+        other_nan = np.isnan(value) & (bits != CANONICAL_NAN)
+        negative_zero = bits == _NEGATIVE_ZERO
+        payload = np.flatnonzero(other_nan | negative_zero).tolist()
         wide = dict(enumerate(singles.wide))
         odd = sorted({place for place, text in wide.items() if text is not None} | set(payload))
         kept = set(payload)
         return Points(
-            table=tuple(self._table), series=series, step=step, has_step=has_step, time_ns=time_ns, value=value,
-            sequence=sequence, odd_row=np.array(odd, np.int64), odd_wide=tuple(wide.get(row) for row in odd),
+            table=tuple(self._table), series=series, step=step, has_step=has_step, time_ns=time_ns,
+            value=np.where(negative_zero, 0.0, value), sequence=sequence, odd_row=np.array(odd, np.int64),
+            odd_wide=tuple(wide.get(row) for row in odd),
             odd_bits=tuple(int(bits[row].view(np.int64)) if row in kept else None for row in odd),
         )  # fmt: skip
 

@@ -1,13 +1,14 @@
 """Whatever is logged, in whatever steps it is followed, the columns hold exactly that."""
 
 import numpy as np
+import pytest
 from column_files import Bench
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from logged import NS, FakeLog, columns, entry, key_defined, rows, run_opened, scope_opened, session_opened
 
 from contexta.v1 import capture_pb2 as pb
-from contexta_daemon.columns import chain_in, read_columns
+from contexta_daemon.columns import chain_in, parquet, read_columns
 
 BITS = st.one_of(
     st.integers(0, 2**64 - 1),
@@ -87,6 +88,13 @@ def _found(bench):
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.tuples(st.integers(1, 2), BATCH), max_size=8), st.integers(1, 5), st.booleans(), st.data())
 def test_the_columns_hold_exactly_what_was_logged(tmp_path_factory, batches, step, merged, data):
+    with pytest.MonkeyPatch.context() as patch:
+        if data.draw(st.booleans(), "many series"):
+            patch.setattr(parquet, "FEW_SERIES", 0)
+        _check_columns(tmp_path_factory, batches, step, merged, data)
+
+
+def _check_columns(tmp_path_factory, batches, step, merged, data):
     log, held = _log_of(batches)
     bench = Bench(tmp_path_factory.mktemp("c"), log=log)
     bench.catch_up()
@@ -106,9 +114,21 @@ def test_the_columns_hold_exactly_what_was_logged(tmp_path_factory, batches, ste
             work.next_merge = whole
         assert len(chain_in(bench.folder)) == 1
     assert _found(bench) == held
+    _check_order(bench)
     for key in KEYS.values():
         _check_series(bench, key, [point for point in held.values() if point[0] == key])
     bench.close()
+
+
+def _check_order(bench):
+    """Each file is sorted: what has no step comes before what has, and a stage after none."""
+    for file in chain_in(bench.folder):
+        found = bench.rows("key, stage_id, rank, step, time_ns, session, sequence", [file])
+        places = [
+            (key, (stage is not None, stage), rank, (step is not None, step), *rest)
+            for key, stage, rank, step, *rest in found
+        ]
+        assert places == sorted(places)
 
 
 def _check_series(bench, key, points):
