@@ -204,6 +204,24 @@ def test_merged_files_hold_the_same_rows_sorted_over_all(bench):
     assert not bench.columns.merge()
 
 
+def test_what_processes_recorded_at_one_moment_is_sorted_by_process_before_and_after_merging(bench):
+    for session in (1, 2):
+        begin(bench.log, session=session, job="j")
+    for number in range(FAN_IN):
+        for session in (2, 1):
+            bench.log.add(session, columns=[columns([float(number)], series=(2, 1), step=[5], time_ns=[NS])])
+    bench.catch_up()
+    for first in (0, *range(4, len(bench.log.batches), 2)):
+        part = bench.log.batches[first : first + 2 if first else 4]
+        bench.columns.follow(part, part[-1].end)
+        bench.columns.flush()
+    for found in (bench.rows("session, sequence", [file]) for file in chain_in(bench.folder)):
+        assert len(found) == 2 and found == sorted(found)
+    before = sorted(bench.rows("session, sequence"))
+    assert bench.columns.merge() and len(chain_in(bench.folder)) == 1
+    assert bench.rows("session, sequence") == before
+
+
 # --- the follower ---
 
 
