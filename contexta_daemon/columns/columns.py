@@ -283,11 +283,13 @@ class Columns:
             _log.warning("columns cannot be checked: %s", error)
 
     def _merge_all(self) -> None:
-        """Merge until nothing is left to be merged. The log is followed meanwhile."""
+        """Merge until nothing is left to be merged. The log is followed meanwhile, and what is due is written."""
         self._unmerged = 0
         try:
             while not self._closing and self.merge():
-                pass
+                with self._changed:
+                    if not self._closing and self._due() == 0:
+                        self._write_or_note()
         except Exception as error:
             if not self._closing:
                 _log.warning("columns cannot be merged: %s", error)

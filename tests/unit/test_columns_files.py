@@ -1,6 +1,7 @@
 import json
 import os
 import struct
+import threading
 
 import numpy as np
 import pytest
@@ -10,9 +11,10 @@ from waiting import wait_until
 
 from contexta.errors import StorageError
 from contexta.v1 import capture_pb2 as pb
-from contexta_daemon.columns import chain_in, read_columns
+from contexta_daemon.columns import Columns, chain_in, read_columns
 from contexta_daemon.columns.files import ColumnFile, named
 from contexta_daemon.columns.merging import FAN_IN, MAX_ROWS, next_merge
+from contexta_daemon.columns.work import Work
 from contexta_daemon.log import Position
 
 HEX = "01" * 16
@@ -284,6 +286,30 @@ def test_files_of_others_in_the_folder_are_left_alone(bench):
     bench.columns.close()
     bench.columns = bench.opened()
     assert [(bench.folder / name).read_text() for name in others] == ["mine"] * 4
+
+
+def test_what_waits_is_written_between_merges_that_go_on_and_on(bench, monkeypatch):
+    monkeypatch.setattr("contexta_daemon.columns.columns.QUIET_S", 0.0)
+    monkeypatch.setattr("contexta_daemon.columns.columns.FAN_IN", 1)
+    merging, more = threading.Event(), True
+
+    class Merging(Work):
+        def merge(self):
+            merging.set()
+            return more
+
+    bench.columns.close()
+    bench.columns = Columns(bench.folder, bench.catalog, start_worker=Merging)
+    begin(bench.log)
+    for number in range(3):
+        bench.log.add(1, columns=[columns([float(number)], series=(2, 1))])
+        bench.catch_up()
+        batches = list(bench.log.read(bench.columns.position))
+        bench.columns.follow(batches, batches[-1].end)
+        wait_until(lambda: bench.columns.position == bench.log.committed)
+        assert merging.wait(30)
+    more = False
+    assert bench.values() == [0.0, 1.0, 2.0]
 
 
 # --- in processes of their own ---
