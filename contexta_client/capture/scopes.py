@@ -118,8 +118,9 @@ class Scope:
             except _OWN_ERRORS as error:
                 if index != -2:
                     rows.abandon(block, index)
-                trace = error.__traceback__
-                if trace is not None and trace.tb_next is not None:  # from a signal handler, or a step's own method
+                # From a signal handler, or a step's own method. The trace has no name here: with one it would hold
+                # itself, by way of this frame, and a block of memory with it.
+                if error.__traceback__.tb_next is not None:  # type: ignore[union-attr]
                     raise
             except BaseException:
                 if index != -2:
@@ -153,8 +154,7 @@ class Scope:
             except (*_OWN_ERRORS, AttributeError, capture_calls.PackError) as error:
                 if index != -2:
                     group.abandon(block, index)  # type: ignore[union-attr]
-                trace = error.__traceback__
-                if trace is not None and trace.tb_next is not None:
+                if error.__traceback__.tb_next is not None:  # type: ignore[union-attr]
                     raise
             except BaseException:
                 if index != -2:
