@@ -117,7 +117,7 @@ def test_what_is_no_plain_question_is_refused(store, text):
     with pytest.raises(ValidationError) as caught:
         asked(store, text)
     assert caught.value.code in ("sql_not_read_only", "sql_invalid")
-    assert caught.value.code == "sql_not_read_only" or "COPY" not in text
+    assert caught.value.code == "sql_not_read_only" or not text.startswith("COPY")
 
 
 @pytest.mark.parametrize(
