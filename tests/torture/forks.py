@@ -11,7 +11,6 @@ from rig import Trial, deliver, folder, python
 from stored import by_run, read_log
 
 THREADS = 3
-WORKSPACES = 10
 
 # Each child captures once or twice and ends in one of the ways that processes end.
 PARENT = """
@@ -58,8 +57,7 @@ ctx.close()
 
 
 def run(trial: Trial) -> None:
-    forks = 200 if trial.short else 2000
-    each = forks // WORKSPACES if not trial.short else 100
+    forks, each = (200, 100) if trial.short else (10_000, 500)  # in a workspace each
     records = 0
     for begin in range(0, forks, each):
         with folder(trial) as place:
