@@ -63,7 +63,8 @@ def run(trial: Trial) -> None:
         with folder(trial) as place:
             records += _family(trial, place / "ws", each)
         trial.say(f"{begin + each} of {forks} forks")
-    trial.figure(f"{forks:,} forks beside {THREADS} capturing threads, {records:,} records, {len(trial.failures)} wrong")
+    wrong = len(trial.failures)
+    trial.figure(f"{forks:,} forks beside {THREADS} capturing threads, {records:,} records, {wrong} wrong")
 
 
 def _family(trial: Trial, workspace: Path, forks: int) -> int:
