@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 # Absolute: the processes that think run this file by its path, to have the same main module.
+from contexta_daemon.freed_memory import share_one_arena
 from contexta_daemon.tenancy import AlreadyRunningError, Tenancy
 
 EXIT_HELD = 3
@@ -36,6 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     if not options.foreground and _detach():
         return 0
     tenancy.note_pid()
+    share_one_arena()  # before numpy and gRPC start their threads
     from contexta_daemon.app import run
 
     return run(tenancy, patch, to_terminal=options.foreground)

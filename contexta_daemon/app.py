@@ -53,6 +53,7 @@ from .service.query import QueryService
 from .service.status import Place, StatusService
 from .service.store import StoreService
 from .tenancy import DaemonRecord, Tenancy
+from .terminal_lines import TerminalLines
 
 _log = logging.getLogger("contexta.daemon")
 
@@ -341,7 +342,7 @@ def _start_logging(path: Path, *, to_terminal: bool) -> None:
     except OSError as error:
         print(f"contextad: no log file: {error}", file=sys.stderr)
     if to_terminal:
-        handlers.append(logging.StreamHandler())
+        handlers.append(TerminalLines())
     for handler in handlers:
         handler.setFormatter(PlainFormatter(LINE))
     level = os.environ.get("CONTEXTA_LOG_LEVEL", "INFO")

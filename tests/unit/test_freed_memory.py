@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from contexta_daemon import freed_memory
@@ -64,3 +69,37 @@ def test_where_the_system_does_not_tell_nothing_is_done(machine: dict[str, float
 
 def test_this_process_has_some_memory() -> None:
     assert freed_memory.resident_bytes() > 1 << 20
+
+
+MANY_THREADS = """
+import sys, threading
+from contexta_daemon import freed_memory
+if sys.argv[1] == "shared":
+    freed_memory.share_one_arena()
+libc = freed_memory.ctypes.CDLL(None)
+libc.fopen.restype = freed_memory.ctypes.c_void_p
+together = threading.Barrier(8)
+
+def allocate():
+    libc.malloc(1_000)  # never freed, and never used
+    together.wait()
+
+threads = [threading.Thread(target=allocate) for _ in range(8)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+out = freed_memory.ctypes.c_void_p(libc.fopen(sys.argv[2].encode(), b"w"))
+libc.malloc_info(0, out)
+libc.fclose(out)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="arenas are glibc's")
+def test_all_threads_allocate_from_one_arena(tmp_path: Path) -> None:
+    arenas = {}
+    for way in ("shared", "own"):
+        told = tmp_path / way
+        subprocess.run([sys.executable, "-c", MANY_THREADS, way, str(told)], check=True, timeout=60)
+        arenas[way] = told.read_text().count("<heap nr=")
+    assert arenas["shared"] == 1 < arenas["own"]

@@ -1,0 +1,36 @@
+"""Log lines for a terminal: in order, and never in the way of who logs them."""
+
+from __future__ import annotations
+
+import logging
+import os
+
+from contexta_daemon.terminal_lines import WAITING_LINES, TerminalLines
+
+
+def record(message: str, *arguments: object) -> logging.LogRecord:
+    return logging.LogRecord("contexta", logging.INFO, __file__, 1, message, arguments, None)
+
+
+def test_lines_come_in_their_order_and_all_before_it_is_closed() -> None:
+    reading, writing = os.pipe()
+    lines = TerminalLines(writing)
+    for number in range(100):
+        lines.handle(record("line %d, %s", number, "é\udcff"))
+    lines.close()
+    os.close(writing)
+    with os.fdopen(reading, "rb") as told:
+        assert told.read().decode() == "".join(f"line {number}, é?\n" for number in range(100))
+
+
+def test_who_logs_does_not_wait_for_a_reader_that_never_comes() -> None:
+    reading, writing = os.pipe()
+    lines = TerminalLines(writing)
+    for number in range(4 * WAITING_LINES):
+        lines.handle(record("%d %s", number, "x" * 1_000))  # 4 MB, of which the pipe takes 64 KiB
+    lines.close()
+    os.close(reading)  # its thread gets EPIPE, and is gone
+    lines._thread.join(10)
+    assert not lines._thread.is_alive()
+    os.close(writing)
+    lines.handle(record("nobody is there"))
