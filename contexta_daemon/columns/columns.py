@@ -240,14 +240,14 @@ class Columns:
                     self._write_or_note()
             if self._check_at is not None and self._check_at <= time.monotonic():
                 self._check_all()
-            if self._unmerged >= FAN_IN:
-                self._merge_all()
+            if self._has_merges:
+                self._merge_next()
 
     def _wait_s(self) -> float | None:
         """How long nothing is to be done: 0 when something is, None without end."""
         if self._failure is not None:
             return None
-        if self._unmerged >= FAN_IN:
+        if self._has_merges:
             return 0
         waits = [] if self._check_at is None else [max(0.0, self._check_at - time.monotonic())]
         if (due := self._due()) is not None:
@@ -263,7 +263,12 @@ class Columns:
         return max(0.0, min(self._last + QUIET_S, self._since + OLDEST_S) - time.monotonic())
 
     def _is_idle(self) -> bool:
-        return self._failure is None and self._unmerged < FAN_IN
+        return self._failure is None and not self._has_merges
+
+    @property
+    def _has_merges(self) -> bool:
+        """Whether files wait to be merged, or the last merge may have left some."""
+        return self._unmerged >= FAN_IN or self._merger is not None
 
     def _write_or_note(self) -> None:
         """When it fails, so does the next follow: the log is read again from `position`."""
@@ -282,14 +287,12 @@ class Columns:
         except OSError as error:
             _log.warning("columns cannot be checked: %s", error)
 
-    def _merge_all(self) -> None:
-        """Merge until nothing is left to be merged. The log is followed meanwhile, and what is due is written."""
+    def _merge_next(self) -> None:
+        """Merge once. When nothing is left to be merged, or it fails, the process is let go until there is more."""
         self._unmerged = 0
         try:
-            while not self._closing and self.merge():
-                with self._changed:
-                    if not self._closing and self._due() == 0:
-                        self._write_or_note()
+            if self.merge():
+                return
         except Exception as error:
             if not self._closing:
                 _log.warning("columns cannot be merged: %s", error)
