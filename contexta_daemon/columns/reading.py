@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from contexta_daemon.log import Position
 
+from .arrow import ArrowColumn, fetch_columns
 from .files import BEGINNING, ColumnFile, chain_in, end_of
 
 if TYPE_CHECKING:
@@ -73,41 +74,42 @@ def read_columns(
 def _read(folder: Path, chain: Sequence[ColumnFile], where: str, values: Sequence[Any]) -> ColumnPoints:
     paths = [str(folder / file.name) for file in chain]
     with connection().cursor() as cursor:
-        found = cursor.execute(
-            "SELECT step, value, time_ns, rank, wide IS NOT NULL OR value_bits IS NOT NULL AS odd "
+        found = fetch_columns(
+            cursor,
+            "SELECT step, value, time_ns, rank, wide IS NOT NULL OR value_bits IS NOT NULL "
             f"FROM read_parquet(?) WHERE {where}",
             [paths, *values],
-        ).fetchnumpy()
-        value = _filled(found["value"], np.nan)
-        odd = np.flatnonzero(_filled(found["odd"], False))
-        wide: dict[int, str] = {}
-        if len(odd):
+            (np.int64, np.float64, np.int64, np.int32, np.bool_),
+        )
+        step = found[0]
+        value, odd, wide = _filled(found[1], np.nan), found[4].values, dict[int, str]()
+        if odd.any():
             exact = cursor.execute(
                 f"SELECT wide, value_bits FROM read_parquet(?) WHERE {where} "
                 "AND (wide IS NOT NULL OR value_bits IS NOT NULL)",
                 [paths, *values],
             ).fetchall()
-            value = value.copy()
             bits = value.view(np.int64)
-            for place, (text, payload) in zip(odd.tolist(), exact, strict=True):
+            for place, (text, payload) in zip(np.flatnonzero(odd).tolist(), exact, strict=True):
                 if text is not None:
                     wide[place] = text
                 if payload is not None:
                     bits[place] = payload
-    step = found["step"]
     return ColumnPoints(
         step=_filled(step, 0),
-        has_step=~np.ma.getmaskarray(step),
+        has_step=np.ones(len(step.values), np.bool_) if step.valid is None else step.valid,
         value=value,
-        time_ns=_filled(found["time_ns"], 0),
-        rank=_filled(found["rank"], -1),
+        time_ns=_filled(found[2], 0),
+        rank=_filled(found[3], -1),
         wide=wide,
     )
 
 
-def _filled(column: Any, missing: Any) -> Any:
-    """A column as a plain array, with a value where it is NULL."""
-    return column.filled(missing) if isinstance(column, np.ma.MaskedArray) else column
+def _filled(column: ArrowColumn, missing: Any) -> Any:
+    """A column as an array with a value where it is NULL."""
+    if column.valid is not None:
+        column.values[~column.valid] = missing
+    return column.values
 
 
 def _none() -> ColumnPoints:

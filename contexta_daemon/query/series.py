@@ -356,7 +356,9 @@ def _order(
     step: npt.NDArray[np.int64], has_step: npt.NDArray[np.bool_], time_ns: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.intp] | None:
     """Return the order by (has a step, step, time); None when the points are in it already, as they mostly are."""
-    if (has_step.all() and (np.diff(step) > 0).all()) or (not has_step.any() and (np.diff(time_ns) >= 0).all()):
+    if (has_step.all() and (step[1:] > step[:-1]).all()) or (
+        not has_step.any() and (time_ns[1:] >= time_ns[:-1]).all()
+    ):
         return None
     return np.lexsort((time_ns, step, has_step))
 
