@@ -23,6 +23,7 @@ from stored import Session, by_run, read_log
 from contexta import Contexta
 from contexta.capture import CaptureResult
 from contexta_client.capture.stream import FULL, NO_STORAGE
+from contexta_client.sender.daemon_start import LAST_BACKOFF_S
 
 STOP, READY = 0, 8  # words: all end; worker n is ready (8 + n)
 KINDS = ("metric", "row", "event")
@@ -132,17 +133,18 @@ class Told:
 
 
 def run(trial: Trial) -> None:
-    rounds, workers = (1, 32) if trial.short else (30, 64)
+    most, workers = (1, 32) if trial.short else (30, 64)
     lost: Counter[str] = Counter()  # calls that were refused, by kind
     totals: dict[str, list[int]] = {policy: [0, 0, 0] for policy in POLICIES}  # captured, stored, dropped
     blows: Counter[str] = Counter()
-    for number in range(rounds):
+    rounds = 0
+    for rounds in (number + 1 for number in trial.rounds(most)):
         # Without the JSON Lines: they would take 300 bytes a record, and most of the time.
         with folder(trial) as place, mock.patch.dict(os.environ, CONTEXTA_CAPTURE__LOCAL_JSONL="false"):
             _round(trial, place, workers, blows)
             _check(trial, place, workers, totals, lost)
         told = ", ".join(f"{policy} {sum(each[1:]):,} of {each[0]:,}" for policy, each in totals.items())
-        trial.say(f"{number + 1} of {rounds} rounds: {told}")
+        trial.say(f"{rounds} of {most} rounds: {told}")
     for policy, (captured, stored, dropped) in totals.items():
         trial.figure(f"{policy}: {captured:,} captured = {stored:,} stored + {dropped:,} dropped")
         trial.check(dropped > 0, f"{policy}: nothing was dropped, so nothing was tried")
@@ -184,7 +186,8 @@ def _blow(trial: Trial, workspace: Path, blows: Counter[str]) -> None:
     """Stop the daemon for a while, kill it, or kill it while it is stopped. Its sender starts the next one."""
     what = trial.chance.choice(["stopped", "killed", "stopped and killed"])
     longest_s = 1.0 if trial.short else 3.0
-    processes.until(lambda: processes.pids_of("daemon", workspace), 60, "a daemon is started")
+    # After starts that came to nothing, as those that we kill, the sender waits before the next one.
+    processes.until(lambda: processes.pids_of("daemon", workspace), 2 * LAST_BACKOFF_S, "a daemon is started")
     pids = processes.pids_of("daemon", workspace)
     if "stopped" in what:
         processes.send(pids, signal.SIGSTOP)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import mmap
 import multiprocessing
 import os
@@ -46,6 +47,14 @@ class Trial:
     def lasts_s(self, usual_s: float) -> float:
         """For how long the part goes on: as was asked for, else as usual. It says how far it came."""
         return self.limit_s or usual_s
+
+    def rounds(self, most: int, step: int = 1) -> Iterator[int]:
+        """Yield 0, step, 2 * step, ... below `most`; fewer where a time was asked for, and is over."""
+        end = time.monotonic() + (self.limit_s or math.inf)
+        for number in range(0, most, step):
+            if number and time.monotonic() > end:
+                return
+            yield number
 
     @property
     def slack(self) -> float:
