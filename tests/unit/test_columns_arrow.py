@@ -31,7 +31,8 @@ def test_values_and_missing_ones_come_as_duckdb_gives_them(
     said = ", ".join(f"CASE WHEN NOT ({nulls}) THEN {how} END AS {name}" for name, how in given.items())
     query = f"SELECT {said} FROM range(?) r(i)"
     expected = database.execute(query, [rows]).fetchnumpy()
-    for column, whole, kind in zip(fetch_columns(database, query, [rows], TYPES), expected.values(), TYPES, strict=True):
+    found = fetch_columns(database, query, [rows], TYPES)
+    for column, whole, kind in zip(found, expected.values(), TYPES, strict=True):
         assert column.values.dtype == kind and len(column.values) == rows
         is_valid = np.ones(rows, np.bool_) if column.valid is None else column.valid
         assert np.array_equal(is_valid, ~np.ma.getmaskarray(whole))
