@@ -34,7 +34,7 @@ from contexta.v1 import (
     store_pb2_grpc,
 )
 
-from .artifacts import Hasher
+from .artifacts import Hasher, remove_incoming
 from .catalog import Catalog
 from .columns import Columns, Dropper, fetcher
 from .followers import Follower, Runner
@@ -43,7 +43,7 @@ from .ingest.admission import Admission
 from .ingest.internal import InternalSession
 from .ingest.puts import Puts
 from .ingest.writer import Writer
-from .log import Log, LogError
+from .log import Log, LogError, remove_unfinished
 from .mirror import Mirror
 from .query import SessionsOfCatalog
 from .service.capture import CaptureService, WorkerReports
@@ -104,6 +104,9 @@ class Daemon:
         self.log = Log(
             workspace.records_path / "log", segment_bytes=records.segment_bytes, fetch=fetcher(columns_folder)
         )
+        objects = workspace.artifacts_path / "objects" / "sha256"
+        remove_unfinished(self.log.path)  # of a daemon that was killed, whatever its settings were
+        remove_incoming(objects)
         for note in self.log.recovery_notes:
             _log.warning("recovery: %s", note)
         self.writer = Writer(
@@ -136,7 +139,7 @@ class Daemon:
             append=self.internal.append_internal,
             watch_catalog=self._watch_catalog,
             catalog_caught_up=self._catalog_caught_up,
-            store=workspace.artifacts_path / "objects" / "sha256" if config.artifacts.mode == "copy" else None,
+            store=objects if config.artifacts.mode == "copy" else None,
         )
         self.puts = Puts(
             self.internal.append_internal,

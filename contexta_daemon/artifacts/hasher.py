@@ -15,7 +15,7 @@ from contexta.errors import ContextaError
 from contexta.v1 import capture_pb2
 from contexta_daemon.catalog import Catalog, PendingArtifact
 
-from .hashing import Fingerprint, Hashed, hash_artifact, remove_incoming
+from .hashing import Fingerprint, Hashed, hash_artifact
 
 _log = logging.getLogger(__name__)
 
@@ -50,8 +50,6 @@ class Hasher:
 
     async def run(self) -> None:
         """Hash until cancelled."""
-        if self._store is not None:
-            await anyio.to_thread.run_sync(remove_incoming, self._store, limiter=self._limiter)
         while True:
             try:
                 # Also at the beginning, and after an append of which nothing is known: what the log says already,

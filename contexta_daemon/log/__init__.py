@@ -12,7 +12,7 @@ from .envelope import MAX_BODY_BYTES, MAX_CURSOR_BYTES, MAX_SEQUENCE, Envelope, 
 from .errors import LogClosedError, LogCorruptError, LogError, LogIOError, LogTruncatedError
 from .lean import FetchBodies, LeanBatch
 from .log import Log, ReadableLog
-from .making_lean import MadeLean, make_lean
+from .making_lean import MadeLean, make_lean, remove_unfinished
 from .reader import LoggedBatch, LogReader
 
 __all__ = [
@@ -38,4 +38,5 @@ __all__ = [
     "SessionState",
     "make_lean",
     "pack_body",
+    "remove_unfinished",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from . import frame
 from .directory import LogDirectory
@@ -84,6 +85,13 @@ def make_lean(
                 files.unlink(fresh)
     files.sync_dir(directory.path)
     return MadeLean(end, writer.end, batches)
+
+
+def remove_unfinished(log: Path) -> None:
+    """Remove what a crash left of a segment that was being made lean."""
+    with contextlib.suppress(OSError):
+        for left in log.glob(f"*.seg{UNFINISHED}"):
+            left.unlink(missing_ok=True)
 
 
 def _in_groups(frames: Iterator[Frame | Damage]) -> Iterator[list[Frame | Damage]]:

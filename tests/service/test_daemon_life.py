@@ -117,6 +117,21 @@ def test_after_a_kill_the_next_one_replaces_it_and_has_everything(start, tmp_pat
         assert calls.append(A, 20, 1) == 21 and calls.settle(A, 21)
 
 
+def test_what_a_killed_one_left_unfinished_is_removed_whatever_the_settings_are_now(start, tmp_path: Path) -> None:
+    killed = start(tmp_path / "ws", config={"artifacts": {"mode": "copy"}, "retention": {"log": "drop"}}).serves()
+    with killed.calls() as calls:
+        calls.append(A, 0, 1)
+    killed.kill()
+    objects = tmp_path / "ws" / "artifacts" / "objects" / "sha256"
+    objects.mkdir(parents=True, exist_ok=True)
+    (segment,) = (tmp_path / "ws" / "records" / "log").glob("*.seg")
+    unfinished = [objects / ".incoming-1-2", segment.with_name(segment.name + ".new")]
+    for path in unfinished:
+        path.write_bytes(b"half of it")
+    start(tmp_path / "ws").serves()
+    assert segment.exists() and not any(path.exists() for path in unfinished)
+
+
 def test_a_stale_record_never_costs_another_file_its_life(start, tmp_path: Path) -> None:
     """daemon.json of a copied workspace names the socket of the daemon of the original, which lives."""
     first = start(tmp_path / "ws").serves()
