@@ -61,13 +61,13 @@ def read_endpoint(workspace: Path) -> Endpoint | None:
     """Return what daemon.json and the token file say, or None when no daemon of this user serves there.
 
     Whoever may write to the workspace's folder may have put daemon.json there: it is not believed where a token is, and
-    a socket that another user can have made is none.
+    a socket that another user can have made is none. In a workspace that was copied or moved it tells of another one's.
     """
     folder = workspace / "daemon"
     try:
         found = json.loads((folder / "daemon.json").read_bytes())
         token = (folder / "token").read_text(encoding="ascii").strip()
-        if not is_trusted_socket(str(found["socket"])):
+        if found["workspace"] != os.path.realpath(workspace) or not is_trusted_socket(str(found["socket"])):
             return None
         return Endpoint(
             socket=str(found["socket"]),

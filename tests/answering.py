@@ -52,7 +52,8 @@ class Answering(grpc.GenericRpcHandler):
         (folder / "token").write_text(TOKEN)
         told = {
             "pid": os.getpid(), "version": "9.9", "protocol_min": 1, "protocol_max": 1, "socket": str(socket),
-            "token_file": str(folder / "token"), "log_file": "", "instance": f"{self._starts:08x}", **record,
+            "token_file": str(folder / "token"), "log_file": "", "instance": f"{self._starts:08x}",
+            "workspace": os.path.realpath(self.workspace), **record,
         }  # fmt: skip
         (folder / "daemon.json").write_text(json.dumps(told))
 

@@ -79,7 +79,8 @@ class FakeDaemon(capture_pb2_grpc.CaptureServicer):
         (folder / "token").write_text(TOKEN)
         told = {
             "pid": os.getpid(), "version": "0", "protocol_min": 1, "protocol_max": 1, "socket": str(socket),
-            "token_file": str(folder / "token"), "log_file": "", "instance": f"{self._starts:08x}", **record,
+            "token_file": str(folder / "token"), "log_file": "", "instance": f"{self._starts:08x}",
+            "workspace": os.path.realpath(self.workspace), **record,
         }  # fmt: skip
         (folder / "new").write_text(json.dumps(told))
         (folder / "new").rename(folder / "daemon.json")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from spool_writer import LockHolder, SpoolWriter
+from workspace_processes import kill_all
 
 from contexta.errors import NotFoundError, UnavailableError, VersionMismatchError
 from contexta_client import launch
@@ -37,7 +39,8 @@ def record(workspace: Path, **fields: object) -> None:
     (folder / "token").write_text("a" * 64)
     told = {
         "pid": os.getpid(), "version": "1.2.3", "protocol_min": 1, "protocol_max": 1, "socket": f"{folder}/none.sock",
-        "token_file": str(folder / "token"), "log_file": str(folder / "daemon.log"), "instance": "00000001", **fields,
+        "token_file": str(folder / "token"), "log_file": str(folder / "daemon.log"), "instance": "00000001",
+        "workspace": os.path.realpath(workspace), **fields,
     }  # fmt: skip
     (folder / "daemon.json").write_text(json.dumps(told))
 
@@ -52,6 +55,21 @@ def test_a_record_of_a_daemon_is_not_a_daemon(workspace: Path) -> None:
     assert launch.find_daemon(workspace) is None
     (workspace / "daemon" / "daemon.json").write_text("[]")
     assert launch.find_daemon(workspace) is None
+
+
+def test_a_workspace_that_was_copied_or_moved_is_served_by_a_daemon_of_its_own(workspace: Path) -> None:
+    copied, moved = workspace.with_name("copied"), workspace.with_name("moved")
+    try:
+        first = launch.ensure_daemon(workspace)
+        shutil.copytree(workspace, copied)
+        assert launch.read_endpoint(copied) is None and launch.find_daemon(copied) is None
+        assert launch.ensure_daemon(copied).pid != first.pid
+        assert launch.find_daemon(workspace) == first
+        workspace.rename(moved)
+        assert launch.ensure_daemon(moved, timeout_s=60).pid != first.pid  # the first one ends: it has lost its folder
+    finally:
+        for place in (workspace, copied, moved):
+            kill_all(place)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="where /proc tells")
