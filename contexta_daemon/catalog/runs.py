@@ -59,7 +59,8 @@ def open_run(
         attempt = _begin(connection, opened, time_ns, 1 if newest is None else newest.attempt + 1)
     connection.execute(
         "INSERT INTO run_sessions (run, session, inherited, state) VALUES (?, ?, ?, 0) "
-        "ON CONFLICT (run, session) DO UPDATE SET inherited = min(inherited, excluded.inherited), state = 0",
+        "ON CONFLICT (run, session) DO UPDATE "
+        "SET inherited = min(inherited, excluded.inherited), state = 0, reason = ''",
         (attempt.id, session, opened.inherited),
     )
     settle(connection, attempt.id)
@@ -101,7 +102,7 @@ def settle(connection: sqlite3.Connection, run: int) -> None:
     ended_ns = max(row[3] for row in ended)
     connection.execute(
         "UPDATE runs SET state = ?, ended_at = ?, ended_ns = ?, reason = coalesce((SELECT reason FROM run_sessions "
-        "WHERE run = runs.id AND reason != '' ORDER BY state = ? DESC, ended_ns LIMIT 1), '') WHERE id = ?",
+        "WHERE run = runs.id AND reason != '' AND state = ? ORDER BY ended_ns LIMIT 1), '') WHERE id = ?",
         (state, format_ns(ended_ns), ended_ns, state, run),
     )
 

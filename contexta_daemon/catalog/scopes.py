@@ -1,4 +1,7 @@
-"""Scopes opening and closing: merged by reference within a run attempt, whoever opens them and however often."""
+"""Scopes opening and closing: merged by reference within a run attempt, whoever opens them and however often.
+
+What several workers opened ended as its worst ending; what one worker opened again, or resumed, as the last one.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from contexta_daemon.batches import format_ns
 
 from .names import Names, Scope, Session, component
 from .runs import ensure_project, leave_run, open_run
-from .schema import BATCH, CANCELLED, COMPLETED, DEPLOYMENT, FAILED, OPEN, OPERATION, RUN, SAMPLE, STAGE
+from .schema import BATCH, CANCELLED, COMPLETED, DEPLOYMENT, FAILED, OPEN, OPERATION, RUN, SAMPLE, STAGE, SUPERSEDED
 
 _REF_KINDS = {
     RUN: "run", STAGE: "stage", BATCH: "batch", SAMPLE: "sample", OPERATION: "op", DEPLOYMENT: "deployment",
@@ -30,7 +33,15 @@ ON CONFLICT (run, ref) DO UPDATE SET
   started_at = iif(excluded.started_ns < started_ns, excluded.started_at, started_at),
   started_ns = min(started_ns, excluded.started_ns),
   metadata_json = iif(excluded.metadata_json != '', excluded.metadata_json, metadata_json)
-RETURNING id, ord
+RETURNING id, ord, worst > 1
+"""
+# How a scope ended for the other workers, each at its last opening; those whose place a resume took do not count.
+_WORST_OF_OTHERS = """
+SELECT coalesce(max(state), 0) FROM (
+  SELECT x.state, max(x.scope_id) FROM session_scopes x JOIN run_sessions j ON j.run = x.run AND j.session = x.session
+  WHERE x.run = ? AND x.kind = ? AND x.target = ? AND NOT x.inherited AND x.session != ? AND j.state != ?
+  GROUP BY x.session
+)
 """
 _CLOSE_SCOPE = """
 UPDATE scopes SET reason = iif(?1 > worst AND ?5 != '', ?5, reason), worst = max(worst, ?1),
@@ -135,7 +146,7 @@ class Scopes:
         stage_ref = opened.ref if opened.kind == STAGE else parent.stage_ref
         batch_ref = opened.ref if opened.kind == BATCH else parent.batch_ref
         order = self._order(parent.run, opened.kind, stage_ref if opened.kind == BATCH else "")
-        row, kept_order = self._connection.execute(
+        row, kept_order, ended_badly = self._connection.execute(
             _OPEN_SCOPE,
             (
                 parent.run,
@@ -153,6 +164,8 @@ class Scopes:
                 opened.redaction_profile,
             ),
         ).fetchone()
+        if ended_badly and not opened.inherited:
+            self._begin_anew(session, parent.run, opened.kind, row)
         if order is not None and kept_order == order:
             self._next_order[parent.run, opened.kind, stage_ref if opened.kind == BATCH else ""] = order + 1
         return Scope(
@@ -167,6 +180,13 @@ class Scopes:
             batch_ref=batch_ref,
             sample_ref=opened.ref if opened.kind == SAMPLE else "",
             operation_ref=opened.ref if opened.kind == OPERATION else "",
+        )
+
+    def _begin_anew(self, session: Session, run: int, kind: int, row: int) -> None:
+        """Forget how a scope ended before that is opened again by who ended it so, or instead of that one."""
+        (worst,) = self._connection.execute(_WORST_OF_OTHERS, (run, kind, row, session.id, SUPERSEDED)).fetchone()
+        self._connection.execute(
+            "UPDATE scopes SET worst = ?, reason = '' WHERE id = ? AND worst > ?", (worst, row, worst)
         )
 
     def _order(self, run: int, kind: int, stage_ref: str) -> int | None:

@@ -186,6 +186,47 @@ def test_a_stage_opened_by_two_ranks_is_one_and_as_bad_as_the_worst(book):
     assert book.rows("SELECT state, ord FROM scopes") == [(3, 0)]
 
 
+def ended(scope_id, status="completed", reason=""):
+    closed = scope_closed(scope_id, status)
+    closed.scope_closed.reason = reason
+    return closed
+
+
+def stage(scope_id=2):
+    return scope_opened(scope_id, 1, "stage", "stage:p.r.train")
+
+
+@pytest.mark.parametrize("first", ["failed", "vanished"])
+def test_a_resumed_run_and_its_stages_are_what_became_of_them_in_the_end(book, first):
+    end = [session_ended(lost=True)]
+    if first == "failed":
+        end = [ended(2, "failed", "MemoryError"), ended(1, "failed", "MemoryError"), session_ended()]
+    book.add(1, session_opened(), run_opened(), stage(), scope_opened(3, 1, "stage", "stage:p.r.load"), *end)
+    assert book.rows("SELECT state, reason != '' FROM runs") == [(3, 1)]
+    book.add(2, session_opened(), run_opened(resume=True), stage())
+    assert book.rows("SELECT state, reason FROM scopes WHERE name = 'train'") == [(0, "")]
+    book.add(2, ended(2), ended(1))
+    assert book.rows("SELECT state, reason FROM runs") == [(1, "")]
+    assert book.rows("SELECT state, reason FROM scopes WHERE name = 'train'") == [(1, "")]
+    assert book.rows("SELECT state FROM scopes WHERE name = 'load'")[0][0] != 1  # it was not opened again
+
+
+def test_a_stage_that_is_tried_again_is_what_its_last_try_was(book):
+    book.add(1, session_opened(), run_opened(), stage(), ended(2, "failed", "ValueError"), stage(3), ended(3))
+    assert book.rows("SELECT state, reason FROM scopes") == [(1, "")]
+    book.add(1, stage(4), ended(4, "failed", "KeyError"), stage(5), ended(5, "cancelled", "stopped"))
+    assert book.rows("SELECT state, reason FROM scopes") == [(2, "stopped")]
+
+
+def test_what_a_rank_tries_again_is_still_as_bad_as_the_worst_of_the_others(book):
+    for rank in (0, 1):
+        book.add(rank, session_opened(job="j", rank=rank), run_opened(), stage(), ended(2, "failed", f"of {rank}"))
+    book.add(1, stage(3), ended(3))
+    assert book.rows("SELECT state FROM scopes") == [(3,)]
+    book.add(0, stage(3), ended(3))
+    assert book.rows("SELECT state, reason FROM scopes") == [(1, "")]
+
+
 def test_closing_twice_changes_nothing(book):
     book.add(1, session_opened(), run_opened(), scope_closed(1), scope_closed(1, "failed"))
     assert book.runs() == [(1, "completed")]
