@@ -200,11 +200,24 @@ class Connection:
 
 def message(message_type: Callable[..., Message], /, **fields: Any) -> Message:
     """Build a request. Raises ValidationError for a value that does not fit, such as a negative limit."""
+    for name, value in fields.items():
+        if name.endswith("run_id"):
+            check_run_name(value)
     try:
         return message_type(**fields)
     except (TypeError, ValueError) as error:
         asked = ", ".join(f"{name}={value!r}" for name, value in fields.items() if value not in (None, "", 0))
         raise ValidationError(f"This cannot be asked with {asked[:400]}: {error}", code="query_invalid") from error
+
+
+def check_run_name(value: object) -> None:
+    """Raises ValidationError for what is no text, such as the run itself."""
+    if not isinstance(value, str | None):
+        raise ValidationError(
+            f"A run is named by its reference, a text, not {type(value).__name__}: write run.ref of a run that is "
+            "captured, run.run_id of one that was listed.",
+            code="query_invalid",
+        )
 
 
 def to_error(error: grpc.RpcError) -> ContextaError:

@@ -32,7 +32,7 @@ from contexta.interpretation import (
 from contexta.interpretation.messages import from_message, to_message
 from contexta.v1 import query_pb2 as pb
 
-from .channel import Connection, message
+from .channel import Connection, check_run_name, message
 from .questions import runs_request
 
 REPORT_DEADLINE_S = 300.0
@@ -227,11 +227,7 @@ def names(run_ids: Sequence[str]) -> list[str]:
     """Return run ids as a list; a single text is one. Raises ValidationError for what is no text."""
     listed = [run_ids] if isinstance(run_ids, str) else list(run_ids)
     for each in listed:
-        if not isinstance(each, str):
-            raise ValidationError(
-                f"A run is named by its reference, a text, not {type(each).__name__}; records have it as run_id.",
-                code="query_invalid",
-            )
+        check_run_name(each)
     return listed
 
 

@@ -76,8 +76,8 @@ def pipeline(ctx: Contexta, name: str, *, keep_digits: bool) -> None:
 
 def answer(ctx: Contexta) -> None:
     """Print how each stage did in both weeks, the first that fell, and the queries that show it."""
-    found = ctx.compare_runs("last-week", "today")
-    print(f"{'stage':<8} {'metric':<15} last week   today")
+    found = ctx.compare_runs("last-week", "this-week")
+    print(f"{'stage':<8} {'metric':<15} last week  this week")
     fallen = []
     for stage in found.stage_comparisons:
         for each in stage.metric_deltas:
@@ -85,7 +85,7 @@ def answer(ctx: Contexta) -> None:
             if each.change_ratio is not None and each.change_ratio < -0.05:
                 fallen.append((stage.stage_name, each))
                 note = f"  {each.change_ratio:+.0%}"
-            print(f"{stage.stage_name:<8} {each.metric_key:<15} {each.left_value:9.2f} {each.right_value:7.2f}{note}")
+            print(f"{stage.stage_name:<8} {each.metric_key:<15} {each.left_value:9.2f} {each.right_value:10.2f}{note}")
     stages = list(dict.fromkeys(name for name, _ in fallen))
     print(f"\nBroken: {stages[0]} ({fallen[0][1].metric_key} fell first). "
           f"Carried along: {', '.join(stages[1:]) or 'nothing'}.")
@@ -94,18 +94,18 @@ def answer(ctx: Contexta) -> None:
         print(f"What changed in the configuration: {name}: {sides['left']} -> {sides['right']}")
 
     lost: Counter[str] = Counter()
-    for run in ("last-week", "today"):
+    for run in ("last-week", "this-week"):
         spans = list(ctx.record_store.scan(run_id=run, record_type="span"))
         bad = [each for each in spans if each.payload["status"] == "error"]
         print(f"{run}: {len(bad)} of {len(spans)} queries did not find their document")
-        lost.update(each.payload["attributes"]["wanted"].partition("-")[2] for each in bad if run == "today")
+        lost.update(each.payload["attributes"]["wanted"].partition("-")[2] for each in bad if run == "this-week")
     print(f"Models that are no longer found: {', '.join(f'{each} ({count} parts)' for each, count in lost.items())}")
 
 
 def main() -> None:
     with Contexta(config={"project_name": PROJECT}) as ctx:
         pipeline(ctx, "last-week", keep_digits=True)
-        pipeline(ctx, "today", keep_digits=False)
+        pipeline(ctx, "this-week", keep_digits=False)
         answer(ctx)
 
 

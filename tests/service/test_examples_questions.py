@@ -100,7 +100,7 @@ PRINTED = {
         r"rank +right_if_found +1\.00 +1\.00\n",
         r"Broken: embed \(distinct_share fell first\)\. Carried along: search, answer\.",
         r"embedder\.keep_digits: True -> False",
-        r"today: 8 of 24 queries did not find their document",
+        r"this-week: 8 of 24 queries did not find their document",
         r"no longer found: 109 \(8 parts\)",
     ],
     "onboarding": [

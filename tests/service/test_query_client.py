@@ -15,7 +15,7 @@ from answering import answering as answering
 from contexta import Contexta, errors
 from contexta.interpretation import MetricCondition, RunListQuery, TimeRange
 from contexta.v1 import query_pb2 as q
-from contexta_client.query.channel import Connection
+from contexta_client.query.channel import Connection, message
 from contexta_client.query.questions import Questions
 from contexta_client.query.records import RecordStore
 
@@ -247,3 +247,10 @@ def test_what_must_come_first_comes_before_every_question(answering: Answering) 
     Questions(connection).run("r")
     list(RecordStore(connection).scan())
     assert flushed == [0, 1]
+
+
+def test_a_run_is_asked_about_by_its_name_and_not_by_itself() -> None:
+    for given in (object(), 3, ["a"]):
+        with pytest.raises(errors.ValidationError, match=r"a text, not .*: write run\.ref"):
+            message(q.ListStagesRequest, run_id=given)
+    assert message(q.ListStagesRequest, run_id="a").run_id == "a"
