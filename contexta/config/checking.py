@@ -7,6 +7,7 @@ what is expected. Nothing here reads files or the environment.
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -158,7 +159,8 @@ def _converted(field: dataclasses.Field[Any], kind: str, value: Any) -> Any:
         usable = isinstance(value, int | float) and not isinstance(value, bool)
         return float(value) if usable and abs(value) < float("inf") else None
     if kind == "Path":
-        return Path(value) if value and (isinstance(value, str) or hasattr(value, "__fspath__")) else None
+        is_path = value and (isinstance(value, str) or hasattr(value, "__fspath__"))
+        return Path(os.path.expanduser(value)) if is_path else None  # noqa: PTH111 - Path's raises for nobody's ~name
     if kind == "tuple[str, ...]":
         usable = isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
         return tuple(value) if usable else None

@@ -52,7 +52,7 @@ def load_config(
     if it stood in the patch. patch: a nested mapping; a UnifiedConfig is complete and is returned as it is, with
     `workspace` laid over it. Raises ConfigError.
     """
-    rooted: dict[str, Any] = {} if workspace is None else {"workspace": {"root_path": os.fspath(workspace)}}
+    rooted: dict[str, Any] = {} if workspace is None else {"workspace": {"root_path": workspace}}
     if isinstance(patch, UnifiedConfig):
         return patch.patched(rooted) if rooted else patch
     variables = os.environ if environ is None else environ

@@ -60,7 +60,8 @@ def parse_ref(text: str, *, kind: str | None = None, field: str = "reference") -
         )
     found, colon, value = text.partition(":")
     if not colon or not _KIND.fullmatch(found):
-        raise _invalid(field, text, "write kind:value, such as 'run:iris-svm.linear-svm'")
+        example = "dataset:iris.v2" if field == "dataset_ref" else f"{kind or 'run'}:iris-svm.linear-svm"
+        raise _invalid(field, text, f"write kind:value, such as {example!r}")
     if kind is not None and found != kind:
         raise _invalid(field, text, f"it must begin with '{kind}:'", "ref_kind_mismatch")
     components = tuple(value.split("."))
@@ -69,7 +70,8 @@ def parse_ref(text: str, *, kind: str | None = None, field: str = "reference") -
     counts = COMPONENTS.get(found)
     if counts is not None and len(components) not in counts:
         allowed = " or ".join(map(str, counts))
-        raise _invalid(field, text, f"a {found} has {allowed} components, not {len(components)}", "ref_component_count")
+        said = f"one of kind {found!r} has {allowed} components, not {len(components)}"
+        raise _invalid(field, text, said, "ref_component_count")
     return Reference(found, components)
 
 

@@ -94,7 +94,8 @@ def _no_number(key: str, value: Any) -> ValidationError:
     elif size not in (None, 1) or (shape is not None and tuple(shape) not in ((), (1,))):
         advice = f"It has the shape {tuple(shape or ())}; write value.mean().item(), or a metric for each element."
     elif isinstance(value, dict):
-        advice = "Write log({...}) for many metrics."
+        inner = next((f"{key}/{name}" for name in value), f"{key}/name")
+        advice = f"Write log({{{inner!r}: ...}}), with a number for each name."
     else:
         advice = "Write float(value)."
     return ValidationError(

@@ -39,6 +39,14 @@ def test_the_workspace_in_code_wins_over_a_variable() -> None:
     assert load_config(environ=variables, workspace="w").workspace.root_path == Path("w")
 
 
+def test_a_workspace_may_lie_in_the_home_folder_and_must_be_a_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/of/somebody")
+    assert load_config(workspace="~/runs", environ={}).workspace.root_path == Path("/home/of/somebody/runs")
+    assert load_config(workspace="~runs", environ={}).workspace.root_path == Path("~runs")
+    with pytest.raises(ConfigError, match=r"workspace\.root_path"):
+        load_config(workspace=3, environ={})  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("text", "value"), [("true", True), ("1", True), ("YES", True), ("off", False), ("0", False), ("False", False)]
 )

@@ -133,3 +133,10 @@ def test_a_child_is_its_parent_and_one_component_more() -> None:
     assert child_ref("sample", "batch:p.r.s.b", "x") == "sample:p.r.s.b.x"
     with pytest.raises(ValidationError):
         child_ref("sample", "sample:p.r.s.b.x", "y")
+
+
+def test_an_example_of_what_to_write_is_of_the_kind_that_is_asked_for() -> None:
+    with pytest.raises(ValidationError, match=r"'dataset:iris\.v2'"):
+        parse_ref("mnist", field="dataset_ref")
+    with pytest.raises(ValidationError, match="'artifact:iris-svm"):
+        parse_ref("model", kind="artifact", field="artifact_ref")
