@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from .findings import findings, print_notes
-from .output import Terminal, examples
+from .output import Terminal, examples, exits_with
 
 if TYPE_CHECKING:
     from contexta_client.facade import Contexta
@@ -66,14 +65,12 @@ def verify(terminal: Terminal, refs: tuple[str, ...]) -> None:
     with _contexta(terminal) as ctx:
         store = ctx.artifact_store
         reports = [store.verify(ref) for ref in refs] if refs else store.verify_all().reports
-    bad = [each for each in reports if not each.intact]
+    exits_with(0 if all(each.intact for each in reports) else 1)
     if terminal.as_json:
         terminal.print_json([each.to_dict() for each in reports])
     else:
         rows = [(each.artifact_ref, each.status, each.size_bytes, each.problem) for each in reports]
         terminal.print_table(["~artifact", "status", ">bytes", "~problem"], rows, empty="No artifact is stored.")
-    if bad:
-        sys.exit(1)
 
 
 @artifact.command("export", epilog=examples("contexta artifact export artifact:churn.v6.model-1a2b out/"))
@@ -100,6 +97,7 @@ def provenance() -> None:
 def audit(terminal: Terminal, run_id: str, strict: bool) -> None:
     """Say whether a run can be run again, and what is missing."""
     found = findings(terminal).audit(run_id)
+    exits_with(1 if strict and found.reproducibility_status != "reproducible" else 0)
     if terminal.as_json:
         terminal.print_json(found.to_dict())
     else:
@@ -107,8 +105,6 @@ def audit(terminal: Terminal, run_id: str, strict: bool) -> None:
                 ("platform", found.platform or ""), ("packages", found.package_count)]  # fmt: skip
         terminal.print_table(["what", "~value"], rows, empty="")
         print_notes(found.completeness_notes)
-    if strict and found.reproducibility_status != "reproducible":
-        sys.exit(1)
 
 
 @provenance.command(epilog=examples("contexta provenance diff v5 v6"))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
 
-from .output import Terminal, examples, number, plain
+from .output import Terminal, examples, exits_with, number, plain
 
 if TYPE_CHECKING:
     from contexta.interpretation import CompletenessNote, DiagnosticsResult, RunComparison
@@ -99,12 +98,12 @@ def compare_multi(
 def diagnostics(terminal: Terminal, run_id: str, fail_on: str | None) -> None:
     """Say what is wrong with a run: failed and incomplete parts, NaN, lost workers, dropped records, changed files."""
     found = findings(terminal).diagnose(run_id)
+    worst = max((LEVELS.index(issue.severity) for issue in found.issues), default=-1)
+    exits_with(1 if fail_on and worst >= LEVELS.index(fail_on) else 0)
     if terminal.as_json:
         terminal.print_json(found.to_dict())
     else:
         _print_diagnosis(terminal, found)
-    if fail_on and any(LEVELS.index(issue.severity) >= LEVELS.index(fail_on) for issue in found.issues):
-        sys.exit(1)
 
 
 def _print_diagnosis(terminal: Terminal, found: DiagnosticsResult) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import Any
 
 import click
 
 from .findings import POLICY, findings
-from .output import Terminal, examples, number, short_time
+from .output import Terminal, examples, exits_with, number, short_time
 
 _OPERATORS = {">=": "gte", "<=": "lte", "==": "eq", "!=": "ne", ">": "gt", "<": "lt"}
 PROJECT = click.option("--project", help="Only runs of this project.")
@@ -125,6 +124,7 @@ def anomaly(
     found = findings(terminal).anomalies(
         run_id, metric_key=metric, stage_name=stage, baseline_run_ids=baseline or None, threshold=threshold
     )
+    exits_with(1 if fail and any(each.is_anomaly for each in found) else 0)
     if terminal.as_json:
         terminal.print_json([each.to_dict() for each in found])
     else:
@@ -135,8 +135,6 @@ def anomaly(
         ]  # fmt: skip
         columns = ["", "~stage", "~metric", ">value", ">usual", ">deviation", ">score", ">runs"]
         terminal.print_table(columns, rows, empty="There are too few runs to know what is usual: 3 must have a metric.")
-    if fail and any(each.is_anomaly for each in found):
-        sys.exit(1)
 
 
 @click.command(
@@ -156,13 +154,12 @@ def alert(terminal: Terminal, names: Sequence[str], project: str | None, severit
         raise click.UsageError("There is no rule. Write one like 'accuracy<0.9'.")
     rules = [_rule(text, severity) for text in texts]
     report = findings(terminal).alerts(rules, which_runs(project, run_ids or None))
+    exits_with(1 if report.triggered else 0)
     if terminal.as_json:
         terminal.print_json(report.to_dict())
     else:
         rows = [("holds" if each.triggered else "", each.rule.severity, each.message) for each in report.results]
         terminal.print_table(["", "severity", "~rule"], rows, empty="No run matches.")
-    if report.triggered:
-        sys.exit(1)
 
 
 def _operator_in(text: str) -> str | None:

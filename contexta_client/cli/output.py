@@ -58,7 +58,8 @@ class Terminal:
             print(plain_lines(text))
 
     def print_table(self, columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
-        """Print a table that fits the terminal; `empty` where there are no rows.
+        """Print a table, `empty` where there are no rows. Nothing is ever cut off: where it is not read on a terminal,
+        lines are as long as they have to be.
 
         Columns starting with > align right; those starting with ~ are folded where there is no room for all.
         """
@@ -66,22 +67,33 @@ class Terminal:
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for column in columns:
-            right, folds = column.startswith(">"), column.startswith("~")
-            table.add_column(
-                column.lstrip(">~"), justify="right" if right else "left", overflow="fold", no_wrap=not folds
-            )
-        for row in rows:
-            # Text, not markup: what users captured must not be read as styles.
-            table.add_row(*(Text(shown(cell), style=_style(cell)) for cell in row))
-        if not table.row_count:
+        # Text, not markup: what users captured must not be read as styles.
+        cells = [[Text(shown(cell), style=_style(cell)) for cell in row] for row in rows]
+        if not cells:
             print(empty)
             return
-        console = Console(soft_wrap=False)
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        least = longest = -GAP_CELLS
+        for place, column in enumerate(columns):
+            right, folds, name = column.startswith(">"), column.startswith("~"), Text(shown(column.lstrip(">~")))
+            whole = max(each.cell_len for each in (name, *(row[place] for row in cells)))
+            needed = min(whole, FOLDED_CELLS) if folds else whole
+            table.add_column(
+                name, justify="right" if right else "left", overflow="fold", no_wrap=not folds, min_width=needed
+            )
+            least, longest = least + needed + GAP_CELLS, longest + whole + GAP_CELLS
+        for row in cells:
+            table.add_row(*row)
+        console = Console()
+        room = console.width if sys.stdout.isatty() or "COLUMNS" in os.environ else longest
+        console.width = max(room, least)
         with console.capture() as capture:  # so that a closed pipe is met by print alone
             console.print(table)
         print("\n".join(line.rstrip() for line in capture.get().splitlines()))
+
+
+FOLDED_CELLS = 12  # of a column that is folded, at least
+GAP_CELLS = 2  # between columns
 
 
 _STYLES = {
@@ -124,8 +136,9 @@ def number(value: float | int | None) -> str:
 
 @contextlib.contextmanager
 def handled(as_json: Callable[[], bool]) -> Iterator[None]:
-    """End the process as its exit status promises: 1 for an error that was handled, 2 for wrong usage; quietly for
-    Ctrl-C and a reader that has gone away."""
+    """End the process as its exit status promises: 1 for an error that was handled or for what `exits_with` was told, 2
+    for wrong usage; quietly for Ctrl-C and a reader that has gone away."""
+    exits_with(0)
     try:
         yield
         sys.stdout.flush()
@@ -140,16 +153,26 @@ def handled(as_json: Callable[[], bool]) -> Iterator[None]:
         sys.exit(130)
     except BrokenPipeError:  # the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     except OSError as error:
         said = {"error": type(error).__name__, "code": "system_error", "message": str(error)}
         _end({**said, "details": {}, "retryable": False}, str(error), as_json=as_json())
+    if _exit_status:
+        sys.exit(_exit_status)
+
+
+_exit_status = 0
+
+
+def exits_with(status: int) -> None:
+    """Say how the process is to end, before the answer is printed: its reader may go away in the middle of it."""
+    global _exit_status
+    _exit_status = status
 
 
 def _end(said: dict[str, object], message: str, *, as_json: bool) -> None:
     with contextlib.suppress(OSError):
         sys.stdout.flush()
-    print(json.dumps(said, default=str) if as_json else f"contexta: {plain(message)}", file=sys.stderr)
+    print(json.dumps(said, default=str) if as_json else f"contexta: {plain_lines(message)}", file=sys.stderr)
     sys.exit(1)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ import click
 
 from contexta.errors import ContextaError, ValidationError
 
-from .output import Terminal, examples, human_bytes, plain
+from .output import Terminal, examples, exits_with, human_bytes, plain
 
 if TYPE_CHECKING:
     from contexta.capture.sinks import Sink
@@ -99,9 +98,8 @@ def apply(terminal: Terminal, backup_ref: str, target: Path | None, verify_only:
 
     plan = plan_restore(terminal.config, backup_ref, target_workspace=target, verify_only=verify_only)
     result = restore_workspace(terminal.config, plan)
+    exits_with(0 if result.ok else 1)
     _say_restored(terminal, plan, result)
-    if not result.ok:
-        sys.exit(1)
 
 
 def _say_restored(terminal: Terminal, plan: RestorePlan, result: RestoreResult) -> None:

@@ -51,6 +51,35 @@ def test_a_table_fits_80_columns_and_folds_only_what_may_be_folded(terminal: Ter
     assert "".join(line[:58].strip() for line in lines[1:]).startswith("project.long-name-")
 
 
+def test_what_has_no_room_is_printed_beyond_it_and_never_cut(terminal: Terminal, capsys) -> None:
+    runs = [f"resnet50-lr3e4-seed{number}" for number in range(6)]
+    row = ("evaluate", "accuracy-on-the-held-out-part", *["2.46912e+12"] * 6)
+    terminal.print_table(["~stage", "~metric", *(f">{run}" for run in runs)], [row], empty="")
+    head, *lines = capsys.readouterr().out.splitlines()
+    assert head.split() == ["stage", "metric", *runs]
+    assert lines[0].split()[2:] == ["2.46912e+12"] * 6
+    assert "".join(line[10:22].strip() for line in lines) == "accuracy-on-the-held-out-part"
+
+
+def test_where_no_terminal_reads_nothing_is_folded(terminal: Terminal, capsys, monkeypatch) -> None:
+    monkeypatch.delenv("COLUMNS")
+    terminal.print_table(["~run", ">value"], [("project." + "long-name-" * 30, 1)], empty="")
+    assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+def test_an_answer_that_nobody_reads_to_its_end_keeps_its_exit_status() -> None:
+    code = (
+        "import os, sys\n"
+        "from contexta_client.cli.output import exits_with, handled\n"
+        "os.close(os.pipe()[0]); reading, writing = os.pipe(); os.close(reading); os.dup2(writing, 1)\n"
+        "with handled(lambda: False):\n"
+        "    exits_with(1)\n"
+        "    print('x' * 100_000)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
 def test_an_empty_table_says_so(terminal: Terminal, capsys) -> None:
     terminal.print_table(["run"], [], empty="There are no runs yet.")
     assert capsys.readouterr().out == "There are no runs yet.\n"
@@ -59,6 +88,8 @@ def test_an_empty_table_says_so(terminal: Terminal, capsys) -> None:
 def test_what_was_captured_acts_neither_on_the_terminal_nor_as_markup(terminal: Terminal, capsys) -> None:
     terminal.print_table(["name"], [("[red]x[/red] \x1b[31m\x07\u202e",)], empty="")
     assert r"[red]x[/red] \x1b[31m\x07\u202e" in capsys.readouterr().out
+    terminal.print_table(["[red]x[/red]\x07"], [("y",)], empty="")  # a run's name, where runs are compared
+    assert r"[red]x[/red]\x07" in capsys.readouterr().out
     assert plain("a\nb\t\x9b\u2028c\ud800") == r"a\nb\t\x9b\u2028c\ud800"
     assert plain("한국어 é 🙂") == "한국어 é 🙂"
 
