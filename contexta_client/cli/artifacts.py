@@ -65,6 +65,8 @@ def verify(terminal: Terminal, refs: tuple[str, ...]) -> None:
     with _contexta(terminal) as ctx:
         store = ctx.artifact_store
         reports = [store.verify(ref) for ref in refs] if refs else store.verify_all().reports
+    if not reports:
+        terminal.check_workspace()
     exits_with(0 if all(each.intact for each in reports) else 1)
     if terminal.as_json:
         terminal.print_json([each.to_dict() for each in reports])

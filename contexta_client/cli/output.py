@@ -38,6 +38,12 @@ class Terminal:
         settings = self.config.for_services()
         return Connection(self.workspace, settings, autostart=autostart and self.config.daemon.autostart)
 
+    def check_workspace(self) -> None:
+        """Raises NotFoundError where nothing was ever captured: that nothing is found there is no answer."""
+        from contexta_client.launch import check_workspace
+
+        check_workspace(self.workspace)
+
     def questions(self) -> Questions:
         """The questions, over a connection of their own."""
         from contexta_client.query.questions import Questions

@@ -23,15 +23,26 @@ CSV_COLUMNS = (
 RECORD_TYPES = click.Choice(["metric", "event", "span", "degraded"])
 
 
+_OF_TYPE = click.option("--type", "record_type", type=RECORD_TYPES, help="Only of this kind.")
+
+
 def _filter_options(command: Any) -> Any:
     for option in (
         click.option("--key", help="Only of this metric, event or span."),
-        click.option("--type", "record_type", type=RECORD_TYPES, help="Only of this kind."),
         click.option("--project", "project_name", help="Only of this project."),
         click.option("--run", "run_id", help="Only of this run: its reference or an unambiguous end of it."),
     ):
         command = option(command)
     return command
+
+
+class FileOnly(click.Path):
+    """A file to be written, which `-` is not."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if str(value) == "-":
+            self.fail("it is written as a whole, to a file; `contexta export jsonl -` writes to standard output")
+        return super().convert(value, param, ctx)
 
 
 @click.command(
@@ -42,6 +53,7 @@ def _filter_options(command: Any) -> Any:
     )
 )
 @_filter_options
+@_OF_TYPE
 @click.option("--from-start", is_flag=True, help="First everything that is stored.")
 @click.pass_obj
 def tail(terminal: Terminal, /, from_start: bool, **wanted: str | None) -> None:
@@ -80,6 +92,7 @@ def export() -> None:
 )
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @_filter_options
+@_OF_TYPE
 @click.option("--all-attempts", is_flag=True, help="Not only the newest attempt of each run.")
 @click.pass_obj
 def jsonl(terminal: Terminal, /, file: Path, all_attempts: bool, **wanted: str | None) -> None:
@@ -101,8 +114,9 @@ def jsonl(terminal: Terminal, /, file: Path, all_attempts: bool, **wanted: str |
 
 
 @export.command("csv", epilog=examples("contexta export csv loss.csv --run linear-svm --key loss"))
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("file", type=FileOnly(path_type=Path, dir_okay=False))
 @_filter_options
+@_OF_TYPE
 @click.pass_obj
 def export_csv(terminal: Terminal, /, file: Path, **wanted: str | None) -> None:
     """Write records as comma-separated values, a line each. FILE is there whole, or not at all."""
@@ -121,7 +135,7 @@ def export_csv(terminal: Terminal, /, file: Path, **wanted: str | None) -> None:
 
 
 @export.command("parquet", epilog=examples("contexta export parquet metrics.parquet --project churn"))
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("file", type=FileOnly(path_type=Path, dir_okay=False))
 @_filter_options
 @click.pass_obj
 def export_parquet(terminal: Terminal, /, file: Path, **wanted: str | None) -> None:
@@ -135,7 +149,7 @@ def export_parquet(terminal: Terminal, /, file: Path, **wanted: str | None) -> N
 
 @export.command("html", epilog=examples("contexta export html linear-svm report.html"))
 @click.argument("run_id", metavar="RUN")
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("file", type=FileOnly(path_type=Path, dir_okay=False))
 @click.pass_obj
 def export_html(terminal: Terminal, run_id: str, file: Path) -> None:
     """Write the report of a run as one page that opens offline."""

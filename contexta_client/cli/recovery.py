@@ -67,6 +67,8 @@ def list_made(terminal: Terminal) -> None:
     from contexta.recovery import list_backups
 
     found = list_backups(terminal.config)
+    if not found:
+        terminal.check_workspace()
     if terminal.as_json:
         terminal.print_json(found)
     else:
@@ -161,6 +163,8 @@ def replay(
         dead_letter_after_failures=dead_letter_after,
         sinks=[_sink(each) for each in sinks] or None,
     )
+    if not result.replayed and not result.remaining:
+        terminal.check_workspace()
     said = {
         "replayed": result.replayed,
         "failed": result.failed,

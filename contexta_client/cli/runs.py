@@ -107,10 +107,11 @@ def _list(
         del columns[">workers"]
     if not any(columns["~note"]):
         del columns["~note"]
+    asked_for_all = limit != 0 and not any((project, status, name_contains, tags))
     terminal.print_table(
         list(columns),
         zip(*columns.values(), strict=True),
-        empty="No runs match." if any((project, status, name_contains, tags)) else "There are no runs yet.",
+        empty="There are no runs yet." if asked_for_all else "No runs match.",
     )
 
 

@@ -139,3 +139,12 @@ def test_a_question_about_a_place_where_nothing_was_captured_makes_no_folder(tmp
     assert launch.ensure_sender(workspace) is False
     SpoolWriter(spool_place.choose_root(workspace, 1))
     launch.check_workspace(workspace)
+
+
+@pytest.mark.parametrize("command", ["artifact verify", "backup list", "recover replay", "runs"])
+def test_nothing_is_not_found_in_a_workspace_that_is_not_there(tmp_path: Path, command: str) -> None:
+    place = tmp_path / "mistyped"
+    asked = [sys.executable, "-m", "contexta_client.cli", "--workspace", str(place), *command.split()]
+    done = subprocess.run(asked, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (1, "") and "no Contexta workspace at" in done.stderr
+    assert not place.exists()
