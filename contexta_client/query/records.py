@@ -53,12 +53,15 @@ class RecordStore:
         """Put a record: a record model, or a mapping with `envelope` and `payload`. It is durable on return.
 
         A reference that is stored with the same content is accepted once. Raises ValidationError, and RejectedError
-        where its content is another.
+        where its content is another or has more than 4 MiB.
         """
         return self.append_many([record])[0]
 
     def append_many(self, records: Iterable[Any]) -> list[AppendReceipt]:
-        """Put records with as few commits as they fit in; a receipt for each, in order. Raises as `append`."""
+        """Put records with as few calls as they fit in; a receipt for each, in order.
+
+        Raises as `append`; what came in calls before the one that failed is stored.
+        """
         found = put_records(self._connection, records)
         return [AppendReceipt(each.record_ref, duplicate=each.duplicate) for each in found]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any, Generic, TypeVar
 
 from contexta.contract import (
@@ -21,13 +20,16 @@ from contexta.contract import (
     SampleObservation,
     StageExecution,
 )
-from contexta.errors import ValidationError
+from contexta.errors import RejectedError, ValidationError
 from contexta.v1 import capture_pb2, store_pb2
 
 from .channel import Connection, message
 
 ModelT = TypeVar("ModelT", bound=Model)
+StoredT = TypeVar("StoredT", capture_pb2.ModelStored, capture_pb2.RecordStored)
 PUT_AT_ONCE = 2_000
+PUT_BYTES = 3 << 20  # of a call with more than one; the daemon takes 4 MiB
+PUT_ITEM_BYTES = (4 << 20) - 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +54,14 @@ class Repository(Generic[ModelT]):
         return self.put_many([model])[0]
 
     def put_many(self, models: Iterable[ModelT]) -> list[PutReceipt]:
-        """Put models with as few commits as they fit in; each is durable on return."""
+        """Put models with as few calls as they fit in; each is durable on return.
+
+        Raises as `put`, and RejectedError for one of more than 4 MiB; what came in calls before that is stored.
+        """
         self._connection.make_workspace()
-        waiting = iter(models)
         receipts: list[PutReceipt] = []
-        while part := list(islice(waiting, PUT_AT_ONCE)):
-            for each in part:
-                if not isinstance(each, self._model):
-                    raise ValidationError(
-                        f"This repository takes {self._model.__name__}, not {type(each).__name__}.",
-                        code="model_unknown",
-                    )
-            request = store_pb2.PutModelsRequest(models=[stored_model(each) for each in part])
-            self._connection.call("store", "PutModels", request)
+        for part in _parts(map(self._stored, models)):
+            self._connection.call("store", "PutModels", store_pb2.PutModelsRequest(models=part))
             receipts += [PutReceipt(each.ref) for each in part]
         return receipts
 
@@ -92,6 +89,13 @@ class Repository(Generic[ModelT]):
         request = message(store_pb2.ListModelsRequest, model=self._model.__name__, parent_ref=parent_ref or "")
         for page in self._connection.stream("store", "ListModels", request):
             yield from map(self._read, page.models)
+
+    def _stored(self, model: ModelT) -> capture_pb2.ModelStored:
+        if not isinstance(model, self._model):
+            raise ValidationError(
+                f"This repository takes {self._model.__name__}, not {type(model).__name__}.", code="model_unknown"
+            )
+        return stored_model(model)
 
     def _read(self, stored: capture_pb2.ModelStored) -> ModelT:
         from contexta.contract.serialization import mapping_of
@@ -213,11 +217,32 @@ def stored_record(record: Any) -> capture_pb2.RecordStored:
 
 
 def put_records(connection: Connection, records: Iterable[Any]) -> Sequence[store_pb2.RecordReceipt]:
-    """Put records with as few commits as they fit in. Raises ValidationError, RejectedError."""
+    """Put records with as few calls as they fit in. Raises ValidationError, RejectedError; what came in calls before
+    that is stored."""
     connection.make_workspace()
-    waiting = iter(records)
     receipts: list[store_pb2.RecordReceipt] = []
-    while part := list(islice(waiting, PUT_AT_ONCE)):
-        request = store_pb2.PutRecordsRequest(records=[stored_record(each) for each in part])
-        receipts += connection.call("store", "PutRecords", request).receipts
+    for part in _parts(map(stored_record, records)):
+        receipts += connection.call("store", "PutRecords", store_pb2.PutRecordsRequest(records=part)).receipts
     return receipts
+
+
+def _parts(items: Iterable[StoredT]) -> Iterator[list[StoredT]]:
+    """Yield the items in lists that each fit in a call. Raises RejectedError for one that fits in none."""
+    part: list[StoredT] = []
+    part_bytes = 0
+    for each in items:
+        size = each.ByteSize()
+        if size > PUT_ITEM_BYTES:
+            raise RejectedError(
+                f"{each.ref[:200]} has {size:,} bytes; what is put has at most {PUT_ITEM_BYTES:,}. Keep large content "
+                "as an artifact.",
+                code="item_too_large",
+                details={"ref": each.ref, "size_bytes": size, "limit_bytes": PUT_ITEM_BYTES},
+            )
+        if part and (len(part) == PUT_AT_ONCE or part_bytes + size > PUT_BYTES):
+            yield part
+            part, part_bytes = [], 0
+        part.append(each)
+        part_bytes += size
+    if part:
+        yield part
