@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Mapping, Sequence
 from types import TracebackType
@@ -12,6 +11,7 @@ from contexta.config import UnifiedConfig, load_config
 from contexta.errors import DeadlineError
 
 from .asking import Asking
+from .capture.notices import say
 from .capture.session import Recorder
 
 if TYPE_CHECKING:
@@ -120,10 +120,16 @@ class Contexta(Asking):
         return self._connection
 
     def _flush_before_asking(self) -> None:
-        """Let an answer hold what this process captured before the question; bounded, for a daemon that is away."""
-        if self.recorder.session_id is not None:
-            with contextlib.suppress(DeadlineError):
-                self.flush(QUERY_FLUSH_S)
+        """Let an answer hold what this process captured before the question; bounded, for a daemon that is away.
+
+        Where the time is not enough, what may be missing is said, and the question asked all the same.
+        """
+        if self.recorder.session_id is None:
+            return
+        try:
+            self.flush(QUERY_FLUSH_S)
+        except DeadlineError as error:
+            say(f"The answer may lack what this process captured last. {error.message}")
 
     def _wait_for_hash(self, manifest: ArtifactManifest, timeout: float | None) -> ArtifactManifest:
         """Return a manifest with the hash that the daemon computed. Raises DeadlineError after `timeout` seconds."""

@@ -70,7 +70,7 @@ class Connection:
     ) -> None:
         """config: for a daemon that has to be started. autostart False: a missing one is an error.
 
-        before: called ahead of every question.
+        before: called ahead of every question, once its daemon was found or started.
         """
         self.workspace = workspace
         self._config = config
@@ -86,6 +86,7 @@ class Connection:
 
         A daemon that ended since the last question, or is ending, is found or started anew, once.
         """
+        self._connected()  # first: starting a daemon takes longer than `before` may wait for it
         self._before()
         for last in (False, True):
             try:
@@ -100,6 +101,7 @@ class Connection:
 
         Before the first answer, a daemon that ended is found or started anew, once, as in `call`.
         """
+        self._connected()
         self._before()
         begun = False
         for last in (False, True):

@@ -254,3 +254,16 @@ def test_a_run_is_asked_about_by_its_name_and_not_by_itself() -> None:
         with pytest.raises(errors.ValidationError, match=r"a text, not .*: write run\.ref"):
             message(q.ListStagesRequest, run_id=given)
     assert message(q.ListStagesRequest, run_id="a").run_id == "a"
+
+
+def test_the_daemon_is_found_before_what_comes_first_has_its_time(
+    answering: Answering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answering.answers["ListRuns"] = RUNS
+    answering.answers["ScanRecords"] = [page("a")]
+    happened: list[str] = []
+    find = Connection._find_daemon
+    monkeypatch.setattr(Connection, "_find_daemon", lambda self: (happened.append("found"), find(self))[1])
+    Questions(answering.connection(before=lambda: happened.append("flushed"))).run("r")
+    list(RecordStore(answering.connection(before=lambda: happened.append("flushed"))).scan())
+    assert happened == ["found", "flushed"] * 2

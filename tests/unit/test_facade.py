@@ -142,7 +142,9 @@ def test_current_scopes_are_those_of_the_innermost_calls(made) -> None:
     assert ctx.current_run() is None
 
 
-def test_a_question_first_waits_a_bounded_time_for_what_was_captured(made, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_question_first_waits_a_bounded_time_for_what_was_captured_and_says_what_may_be_missing(
+    made, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     from contexta_client import facade
 
     monkeypatch.setattr(facade, "QUERY_FLUSH_S", 0.05)
@@ -150,13 +152,24 @@ def test_a_question_first_waits_a_bounded_time_for_what_was_captured(made, monke
     waited: list[float | None] = []
     flush = ctx.flush
     monkeypatch.setattr(ctx, "flush", lambda timeout=None: (waited.append(timeout), flush(timeout)))
-    with pytest.raises(errors.ContextaError):  # there is no daemon, and none is to be started
-        ctx.list_runs()
+    ctx._flush_before_asking()
     assert waited == []  # nothing was captured
     ctx.run("r")
+    caplog.clear()
+    ctx._flush_before_asking()
+    assert waited == [0.05]
+    (said,) = caplog.messages
+    assert "The answer may lack what this process captured last" in said and "not durable yet" in said
+
+
+def test_a_question_that_no_daemon_can_answer_waits_for_nothing(made, monkeypatch: pytest.MonkeyPatch) -> None:
+    ctx = made()
+    ctx.run("r")
+    monkeypatch.setattr(ctx, "flush", lambda timeout=None: pytest.fail("it waited"))
     with pytest.raises(errors.UnavailableError):
         ctx.list_runs()
-    assert waited == [0.05]
+    with pytest.raises(errors.UnavailableError):
+        list(ctx.record_store.scan())
 
 
 def test_the_package_tells_its_version_and_its_names() -> None:
