@@ -28,9 +28,8 @@ from contexta_client.artifact_store.durable_files import (
 
 from .answers import BackupPlan, BackupResult
 from .backup_format import DATA, MANIFEST, BackupFile, BackupManifest, encode_manifest
-from .contents import BACKUPS, Contents, Listed
+from .contents import BACKUPS, INCOMING, Contents, Listed
 
-INCOMING = ".incoming-"
 SPARE_BYTES = 16 << 20  # what must be free besides the files themselves
 COLUMN_ATTEMPTS = 10
 
@@ -51,7 +50,7 @@ def plan_workspace_backup(
     include_cache = config.recovery.include_cache if include_cache is None else include_cache
     include_exports = config.recovery.include_exports if include_exports is None else include_exports
     above = _absolute(config.workspace.root_path / BACKUPS if folder is None else folder)
-    contents = Contents(config, include_cache=include_cache, include_exports=include_exports, backups=above)
+    contents = Contents(config, include_cache=include_cache, include_exports=include_exports)
     named = slug(label, what="label") if label else ""
     parts: dict[str, tuple[int, int]] = {}
     with storing(contents.root):
@@ -82,12 +81,7 @@ def create_workspace_backup(config: UnifiedConfig, plan: BackupPlan) -> BackupRe
     Capturing may go on meanwhile: every record that was durable when this was called is in it. Raises StorageError and
     ConflictError; then nothing is left of it.
     """
-    contents = Contents(
-        config,
-        include_cache=plan.include_cache,
-        include_exports=plan.include_exports,
-        backups=plan.path.parent,
-    )
+    contents = Contents(config, include_cache=plan.include_cache, include_exports=plan.include_exports)
     created_at = format_ns(time.time_ns())
     with storing(plan.path):
         if os.path.lexists(plan.path):

@@ -17,13 +17,17 @@ from pathlib import Path
 from contexta.config import UnifiedConfig
 from contexta.errors import NotFoundError
 
+from .backup_format import DATA, FORMAT, MANIFEST
+
 FOLLOWERS = "metadata and capture files: the daemon makes them again from the log"
 COLUMNS = "columns: the daemon makes them again from the log"
 UNFINISHED = ".new"
 _VERSION_AT, _LEAN = 8, (2).to_bytes(4, "little")  # in a segment's header, see docs/format/log.md
 BACKUPS = "backups"
+INCOMING = ".incoming-"
 OUTBOX = "outbox"
 REFS = "refs"
+_HEAD_BYTES = 256  # of a manifest: its format is what it begins with
 _CACHE_NEVER = ("capture/record.jsonl", "capture/artifact.jsonl", "spool", "spill")  # followers; mapped files in use
 
 
@@ -38,10 +42,12 @@ class Listed:
 
 
 class Contents:
-    """Lists a workspace. What is met and not taken is told in `left_out`."""
+    """Lists a workspace. What is met and not taken is told in `left_out`.
 
-    def __init__(self, config: UnifiedConfig, *, include_cache: bool, include_exports: bool, backups: Path) -> None:
-        """backups: the folder of backups, which no backup holds."""
+    Always: no backup holds another, wherever in the workspace that lies, or each would be twice as large as the last.
+    """
+
+    def __init__(self, config: UnifiedConfig, *, include_cache: bool, include_exports: bool) -> None:
         workspace = config.workspace
         self.root = _absolute(workspace.root_path)
         self._records = _absolute(workspace.records_path)
@@ -51,7 +57,6 @@ class Contents:
         self._exports = _absolute(workspace.exports_path)
         self._metadata = _absolute(workspace.metadata_path)
         self._include_cache, self._include_exports = include_cache, include_exports
-        self._backups = backups
         self.left_out: list[str] = []
         if not self.root.is_dir():
             raise NotFoundError(
@@ -104,16 +109,7 @@ class Contents:
             self.root / "daemon",
             self.root / "metadata",
         }
-        if self._backups != self.root:
-            known.add(self._backups)
-        for entry in sorted(os.scandir(self.root), key=lambda each: each.name):
-            path = self.root / entry.name
-            if path in known:
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                yield from self._below("other", path, entry.name, known=known)
-            else:
-                yield from self._file("other", path, entry.name)
+        yield from self._below("other", self.root, "", known=known)
 
     def _below(
         self,
@@ -131,15 +127,18 @@ class Contents:
             return
         for entry in entries:
             path = folder / entry
-            if entry in never or path in known or entry.startswith(".incoming-"):
+            if entry in never or path in known or entry.startswith(INCOMING):
                 continue
             if part == "log" and entry.endswith(UNFINISHED):
                 continue
+            named = f"{name}/{entry}" if name else entry
             inner = tuple(each[len(entry) + 1 :] for each in never if each.startswith(entry + "/"))
-            if path.is_dir() and not path.is_symlink():
-                yield from self._below(part, path, f"{name}/{entry}", never=inner, known=known)
+            if path.is_symlink() or not path.is_dir():
+                yield from self._file(part, path, named)
+            elif _is_backup(path):
+                self.left_out.append(f"{named}: a backup")
             else:
-                yield from self._file(part, path, f"{name}/{entry}")
+                yield from self._below(part, path, named, never=inner, known=known)
 
     def _file(self, part: str, path: Path, name: str) -> Iterator[Listed]:
         try:
@@ -164,6 +163,16 @@ def lean_segments(log: Path) -> list[Path]:
         if head[_VERSION_AT:] == _LEAN:
             found.append(path)
     return found
+
+
+def _is_backup(folder: Path) -> bool:
+    """Whether a folder is a backup, whole or damaged."""
+    try:
+        with (folder / MANIFEST).open("rb") as file:
+            head = file.read(_HEAD_BYTES)
+    except OSError:
+        return False
+    return f'"{FORMAT}"'.encode() in head and (folder / DATA).is_dir()
 
 
 def _absolute(path: Path) -> Path:

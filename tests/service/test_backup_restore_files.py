@@ -104,6 +104,27 @@ def test_cache_and_exports_are_in_when_asked_for_by_call_or_configuration(config
     assert files_below(made(asking, include_exports=False).path / "data") == FILES
 
 
+@pytest.mark.parametrize("place", [".", "exports", "exports/kept", "reports", "cache/kept", "models", "kept/deep"])
+def test_a_backup_anywhere_in_the_workspace_is_in_no_other_backup(
+    config: UnifiedConfig, tmp_path: Path, place: str
+) -> None:
+    asked = {"include_cache": True, "include_exports": True, "folder": tmp_path / "ws" / place}
+    backups = [made(config, label=label, **asked) for label in ("one", "two", "three")]
+    everything = {**FILES, **CACHED, **EXPORTED}
+    assert [files_below(each.path / "data") for each in backups] == [everything] * 3
+    assert files_below(made(config, include_cache=True, include_exports=True).path / "data") == everything
+    left_out = plan_workspace_backup(config, include_cache=True, include_exports=True).left_out
+    assert sum(each.endswith(": a backup") for each in left_out) == 3
+
+
+def test_a_manifest_of_the_users_own_makes_no_backup_of_a_folder(config: UnifiedConfig, tmp_path: Path) -> None:
+    mine = {"models/manifest.json": b'{"format": "mine"}', "models/data/weights": b"1"}
+    for name, data in mine.items():
+        (tmp_path / "ws" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "ws" / name).write_bytes(data)
+    assert files_below(made(config).path / "data") == {**FILES, **mine}
+
+
 def test_a_restored_workspace_has_the_same_bytes_for_their_owner_alone(config: UnifiedConfig, tmp_path: Path) -> None:
     result = made(config)
     for number, target in enumerate([tmp_path / "new" / "deep", tmp_path / "empty"]):
