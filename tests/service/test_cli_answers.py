@@ -53,6 +53,19 @@ def test_metrics_become_a_parquet_file_that_any_engine_reads(ask, tmp_path) -> N
     assert list(tmp_path.glob(".*.tmp")) == []
 
 
+def test_the_digits_of_integers_that_no_double_holds_are_in_the_parquet_file(ask, tmp_path, served: Served) -> None:
+    integers = [2**53, 2**53 + 1, -(2**70) - 1, 10**400, -(10**400)]
+    with served.contexta() as ctx, ctx.run("wide") as run, run.stage("train") as stage:
+        for step, value in enumerate(integers):
+            stage.metric("tokens", value, step=step)
+    file = tmp_path / "wide.parquet"
+    done = ask("export", "parquet", str(file), "--run", "wide")
+    assert done.returncode == 0, done.stderr
+    rows = duckdb.sql(f"SELECT value, wide FROM '{file}' ORDER BY step").fetchall()
+    near = [float(2**53), float(2**53), -float(2**70), float("inf"), float("-inf")]
+    assert rows == list(zip(near, [None, *map(str, integers[1:])], strict=True))
+
+
 def test_captured_text_is_no_formula_in_a_spreadsheet(ask, tmp_path) -> None:
     file = tmp_path / "events.csv"
     assert ask("export", "csv", str(file), "--type", "event", "--run", "one").returncode == 0
