@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import math
 import sys
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -215,17 +217,37 @@ def _print_csv(found: StepSeries) -> None:
 
 
 def _print_summary(found: StepSeries) -> None:
-    values = [point.value for point in found.points]
-    finite = [value for value in values if value - value == 0]
+    exact = [point.value for point in found.points]
+    finite = [value for value in exact if value - value == 0]
     unit = plain(f" {found.unit}") if found.unit else ""
     print(plain(f"{found.metric_key} of {found.run_id}: {found.total_points:,} points"))
     if finite:
-        low, high = min(finite), max(finite)
-        scale = (len(_BARS) - 1) / (high - low) if high > low else 0.0
-        print("".join(_BARS[int((value - low) * scale)] if value - value == 0 else "!" for value in values))
-        print(f"first {values[0]:.6g}{unit}, last {values[-1]:.6g}{unit}, min {low:.6g}{unit}, max {high:.6g}{unit}")
-    if len(finite) < len(values):
-        print("! marks values that are NaN or infinite")
+        bars = _bars(found.values.tolist())
+        told = {"first": exact[0], "last": exact[-1], "min": min(finite), "max": max(finite)}
+        print(bars, ", ".join(f"{name} {_six_digits(value)}{unit}" for name, value in told.items()), sep="\n")
+        if "!" in bars:
+            print("! marks values that are NaN or infinite, or too large for a double")
+    elif exact:
+        print("! every value is NaN or infinite")
+
+
+def _bars(values: Sequence[float]) -> str:
+    finite = [value for value in values if math.isfinite(value)]
+    low, high = min(finite, default=0.0), max(finite, default=0.0)
+    part = 1.0 if math.isfinite(high - low) else 0.5  # of each value, so that their distance is finite
+    span = (high * part - low * part) or 1.0
+    return "".join(
+        _BARS[int((value * part - low * part) / span * (len(_BARS) - 1))] if math.isfinite(value) else "!"
+        for value in values
+    )
+
+
+def _six_digits(value: float) -> str:
+    """Return a number in six digits; an integer may be larger than a double can be."""
+    try:
+        return f"{value:.6g}"
+    except OverflowError:
+        return f"{Decimal(value):.6g}"
 
 
 def _print_facts(found: RunRecord, environment: EnvironmentRecord | None) -> None:

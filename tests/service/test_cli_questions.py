@@ -136,6 +136,32 @@ def test_a_series_of_one_value_or_of_none_is_shown(answering: Answering) -> None
     assert "0 points" in ask(answering, "run", "series", "linear", "loss").stdout
 
 
+@pytest.mark.parametrize(
+    ("values", "wide", "bars", "said"),
+    [
+        ([0.0, 10.0**308 * 1.7, -(10.0**308) * 1.7], {}, "▄█▁", "min -1.7e+308, max 1.7e+308"),
+        ([0.0, 5e-324], {}, "▁█", "min 0, max 4.94066e-324"),
+        ([1.0, float("inf"), 3.0], {1: 10**400}, "▁!█", "min 1, max 1.00000e+400"),
+        ([float("-inf")], {0: -(10**400)}, "!", "min -1.00000e+400, max -1.00000e+400"),
+    ],
+)
+def test_a_series_of_any_numbers_is_shown(
+    answering: Answering, values: list[float], wide: dict[int, int], bars: str, said: str
+) -> None:
+    reply = series_reply(*values)
+    reply.wide.update({place: str(whole) for place, whole in wide.items()})
+    answering.answers["GetStepSeries"] = reply
+    result = ask(answering, "run", "series", "linear", "loss")
+    assert result.exit_code == 0, result.exception
+    assert result.stdout.splitlines()[1] == bars
+    assert said in result.stdout and ("too large for a double" in result.stdout) == bool(wide)
+
+
+def test_a_series_without_a_finite_number_says_so(answering: Answering) -> None:
+    answering.answers["GetStepSeries"] = series_reply(float("nan"), float("inf"))
+    assert "every value is NaN or infinite" in ask(answering, "run", "series", "linear", "loss").stdout
+
+
 def test_an_unknown_run_is_an_error_that_names_the_nearest(answering: Answering) -> None:
     answering.answers["ListRuns"] = lambda request, context: refuse(
         context, grpc.StatusCode.NOT_FOUND, code="not_found", message="There is no run 'liner'. The nearest is linear."
