@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import os
 import sys
@@ -98,8 +97,16 @@ def root(ctx: click.Context, workspace: Path | None, output_format: str | None) 
 
 def main() -> None:
     """Run the command line."""
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # text that the terminal's encoding lacks is written out
             stream.reconfigure(errors="backslashreplace")
-    with contextlib.suppress(BrokenPipeError):
+    with handled(lambda: False):  # what is met before a command: its help is printed to a full disk
         root(prog_name="contexta")
+
+
+def _open_closed_streams() -> None:
+    """Give a process that was started with closed streams (`>&-`) others, so that no file of ours takes their place."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - stays

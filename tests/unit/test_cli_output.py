@@ -94,6 +94,23 @@ def test_what_was_captured_acts_neither_on_the_terminal_nor_as_markup(terminal: 
     assert plain("한국어 é 🙂") == "한국어 é 🙂"
 
 
+@pytest.mark.parametrize("streams", [">&-", "<&- >&- 2>&-", "2>&-"])
+def test_a_command_whose_streams_are_closed_ends_as_others_do(tmp_path: Path, streams: str) -> None:
+    command = f'"{sys.executable}" -m contexta_client.cli'
+    for words, status in (("--help", 0), (f"--workspace '{tmp_path}/none' runs", 1), ("runs --nope", 2)):
+        done = subprocess.run(f"{command} {words} {streams}", shell=True, capture_output=True, text=True)
+        assert (done.returncode, "Traceback" in done.stderr) == (status, False), done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_help_that_cannot_be_printed_is_an_error_of_one_line() -> None:
+    for words in (["--help"], ["runs", "--help"], ["--version"]):
+        with Path("/dev/full").open("w") as full:
+            command = [sys.executable, "-m", "contexta_client.cli", *words]
+            done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+        assert (done.returncode, done.stderr) == (1, "contexta: [Errno 28] No space left on device\n")
+
+
 @pytest.mark.parametrize(
     ("value", "text"), [(None, ""), (1234567, "1,234,567"), (True, "True"), (0.5, "0.5"), ("1234", "1234")]
 )
