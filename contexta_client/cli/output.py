@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -54,7 +55,7 @@ class Terminal:
         """Print one JSON document, on a line."""
         from contexta.contract.json_text import dumps
 
-        print(dumps(value), flush=True)
+        print(printable_json(dumps(value)), flush=True)
 
     def say(self, value: dict[str, Any], text: str) -> None:
         """Print what a command did: `value` for programs, `text` for people."""
@@ -100,6 +101,13 @@ class Terminal:
 
 FOLDED_CELLS = 12  # of a column that is folded, at least
 GAP_CELLS = 2  # between columns
+
+
+def printable_json(text: str) -> str:
+    """Return JSON as standard output can have it: beyond ASCII it is escaped where the encoding is not of Unicode."""
+    if "utf" in (sys.stdout.encoding or "utf-8").lower():
+        return text
+    return re.sub(r"[^\x00-\x7f]+", lambda found: json.dumps(found[0])[1:-1], text)
 
 
 _STYLES = {

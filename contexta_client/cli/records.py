@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .output import Terminal, examples, plain
+from .output import Terminal, examples, plain, printable_json
 
 if TYPE_CHECKING:
     from contexta.interpretation import ObservationRecord
@@ -104,7 +104,7 @@ def jsonl(terminal: Terminal, /, file: Path, all_attempts: bool, **wanted: str |
     records = RecordStore(terminal.connection())
     if str(file) == "-":
         for record in records.scan(wanted, all_attempts=all_attempts):
-            print(dumps(record.to_dict()))
+            print(printable_json(dumps(record.to_dict())))
         return
     try:
         count = records.export_jsonl(file, wanted, all_attempts=all_attempts)

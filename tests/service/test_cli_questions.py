@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -40,13 +41,14 @@ def ask(answering: Answering, *words: str) -> Result:
     return CliRunner().invoke(root, ["--workspace", str(answering.workspace), *words], env=environment)
 
 
-def begin(answering: Answering, *words: str) -> subprocess.Popen[str]:
+def begin(answering: Answering, *words: str, **variables: str) -> subprocess.Popen[str]:
     """Start the command in a process of its own, with pipes."""
     return subprocess.Popen(
         [sys.executable, "-m", "contexta_client.cli", "--workspace", str(answering.workspace), *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
+        env={**os.environ, **variables},
     )
 
 
@@ -74,6 +76,19 @@ def test_runs_for_programs_are_one_document(answering: Answering) -> None:
     assert json.loads(ask(answering, "--format", "json", "run", "list").stdout) == []
     assert ask(answering, "runs").stdout == "There are no runs yet.\n"
     assert ask(answering, "runs", "--name", "x").stdout == "No runs match.\n"
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_json_is_json_in_any_encoding_of_the_output(answering: Answering, encoding: str) -> None:
+    name = "é 한\U0001f389 \\"
+    answering.answers["ListRuns"] = q.ListRunsResponse(runs=[q.Run(run_id="run:iris.linear", name=name)])
+    answering.answers["ScanRecords"] = [q.RecordPage(records=[q.Record(record_type="event", message=name)])]
+    for words in (["--format", "json", "runs"], ["export", "jsonl", "-"]):
+        printed, said = begin(answering, *words, PYTHONIOENCODING=encoding).communicate(timeout=20)
+        assert said == ""
+        found = json.loads(printed)
+        assert name == (found["message"] if isinstance(found, dict) else found[0]["name"])
+        assert printed.isascii() == (encoding != "utf-8")
 
 
 def test_one_run_is_shown_with_all_that_belongs_to_it(answering: Answering) -> None:
