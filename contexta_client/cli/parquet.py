@@ -54,5 +54,5 @@ def _as_double(value: float | None) -> float:
         return inf if value > 0 else -inf
 
 
-def _digits(value: float | None) -> str | None:
+def _digits(value: float | int | None) -> str | None:
     return str(value) if isinstance(value, int) and abs(value) > _EXACT else None
