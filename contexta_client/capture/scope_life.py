@@ -53,19 +53,22 @@ def declared(scope: Scope) -> Stream | None:
     if stream is None:
         return None
     if scope.stream is not stream:
-        _declare(scope, stream)
+        refused = _declare(scope, stream)
+        if refused:
+            stream.tell(refused)
     return stream if scope.stream is stream else None
 
 
-def _declare(scope: Scope, stream: Stream) -> None:
+def _declare(scope: Scope, stream: Stream) -> str:
+    """Tell a stream of a scope and of what it is in. Returns why there was no room for it, or an empty text."""
     with scope.recorder.lock:
         if scope.stream is stream or scope.closed_ns:
-            return
+            return ""
         parent = scope.parent
         if parent is not None and parent.stream is not stream:
-            _declare(parent, stream)
+            refused = _declare(parent, stream)
             if parent.stream is not stream:
-                return
+                return refused
         scope_id = next(stream.scope_ids)
         fields = {
             "scope_id": scope_id,
@@ -76,8 +79,9 @@ def _declare(scope: Scope, stream: Stream) -> None:
             "inherited": scope.pid != os.getpid(),
             **scope.fields,
         }
-        if stream.entry("scope_opened", fields, at_ns=scope.opened_ns, tried_again=True):
-            return
+        refused = stream.entry("scope_opened", fields, at_ns=scope.opened_ns, tried_again=True)
+        if refused:
+            return refused
         # A thread on the hot path reads rows before ids: with new rows it must not find old ids.
         scope.ids = {}
         scope.other_ids = {}
@@ -86,6 +90,7 @@ def _declare(scope: Scope, stream: Stream) -> None:
         scope.stream = stream
         if not scope.recorder.feed.sinks:
             scope.group_scope_id = scope_id
+        return ""
 
 
 def undeclare(scope: Scope) -> None:
@@ -109,12 +114,14 @@ def close(scope: Scope, status: str, reason: str, *, wait: bool = True) -> None:
         )
     recorder = scope.recorder
     own = scope.pid == os.getpid()
+    # Children, sinks, and what warns of a refusal may run the user's code: none of it under the lock.
+    for child in reversed(list(scope.children.values())):
+        close(child, status, reason, wait=False)
+    stream = declared(scope) if own else None
     with recorder.lock:
         if scope.closed_ns:
             return
-        for child in reversed(list(scope.children.values())):
-            close(child, status, reason, wait=False)
-        stream = declared(scope) if own else None
+        stream = stream if scope.stream is stream else None
         scope.closed_ns = max(time_ns(), scope.opened_ns)
         scope.status = status
         scope.ids = scope.other_ids = _NO_IDS

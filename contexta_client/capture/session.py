@@ -159,17 +159,25 @@ class Recorder(InnermostCalls):
         if not self.enabled or self.closed:
             return None
         with self.lock:
-            if self._stream is None or self._stream.pid != os.getpid():
-                self._begin()
-            return self._stream
+            beginning = self._stream is None or self._stream.pid != os.getpid()
+            trouble = self._begin() if beginning else ""
+            stream = self._stream
+        if trouble:
+            say_once("spool", f"nothing is captured: no spool can be made ({trouble}). Free some room, "
+                     f"or set {spool_place.BASE_VARIABLE} to a folder of yours on a local disk")  # fmt: skip
+        elif beginning and stream is not None:
+            self.sender.ensure(0)
+        return stream
 
-    def _begin(self) -> None:
+    def _begin(self) -> str:
+        """Begin a stream, under the lock. Returns why there is none; empty too when that was said a moment ago."""
         if monotonic() < self._retry_at_s:
-            return
+            return ""
         capture = self.config.capture
         try:
             stream = Stream(
                 spool_place.choose_root(self.workspace, capture.spool_bytes),
+                lock=self.lock,
                 bound_bytes=capture.spool_bytes,
                 block_timeout_s=capture.block_timeout_s if capture.on_full == "block" else 0.0,
                 look=self._look,
@@ -177,8 +185,8 @@ class Recorder(InnermostCalls):
                 dropped=self._dropped,
             )
         except OSError as error:
-            self._no_spool(str(error))
-            return
+            self._retry_at_s = monotonic() + RETRY_S
+            return str(error)
         worker = self.worker
         scope_opening.write_config(self.config, self.workspace)
         fields = {
@@ -193,12 +201,12 @@ class Recorder(InnermostCalls):
             "launcher": worker.launcher,
             "project_name": self.project_name,
         }
-        if refused := stream.entry("session_opened", fields):
+        if refused := stream.entry("session_opened", fields, tried_again=True):
             stream.release()
             with suppress(OSError):
                 stream.spool.remove()
-            self._no_spool(refused)
-            return
+            self._retry_at_s = monotonic() + RETRY_S
+            return refused
         stream.drop_earlier(metrics=self._unkept_metrics, entries=self._unkept_entries)
         self._unkept_metrics = self._unkept_entries = 0
         stream.rows.check_at = time_ns() + LOOK_EVERY_NS
@@ -206,12 +214,7 @@ class Recorder(InnermostCalls):
         self._stream = stream
         process_events.watch(self)
         process_events.announce_session(stream.session_id)
-        self.sender.ensure(0)
-
-    def _no_spool(self, why: str) -> None:
-        self._retry_at_s = monotonic() + RETRY_S
-        say_once("spool", f"nothing is captured: no spool can be made ({why}). Free some room, "
-                 f"or set {spool_place.BASE_VARIABLE} to a folder of yours on a local disk")  # fmt: skip
+        return ""
 
     def note_unkept(self, metrics: int, entries: int) -> None:
         """Count what was captured while no spool could be made; the next one says so."""
@@ -240,10 +243,10 @@ class Recorder(InnermostCalls):
         with self.lock:
             if self._stream is not stream:
                 return
-            lost = f"the spool {stream.spool.path} was removed while in use; what waited in it is lost"
-            say(f"{lost}. Going on in a new one")
             self._forget_stream()
             stream.release()
+        lost = f"the spool {stream.spool.path} was removed while in use; what waited in it is lost"
+        say(f"{lost}. Going on in a new one")
         self.stream()
         self.degraded("spool-removed", lost)
 
@@ -322,11 +325,11 @@ class Recorder(InnermostCalls):
 
     def end(self, status: str, reason: str, *, wait_s: float) -> None:
         """Close open scopes with a status, innermost first, then end the session."""
+        for root in reversed(list(self.roots.values())):
+            scope_life.close(root, status, reason, wait=False)
         with self.lock:
             if self.closed:
                 return
-            for root in reversed(list(self.roots.values())):
-                scope_life.close(root, status, reason, wait=False)
             self.closed = True
             stream = self._stream
         process_events.unwatch(self)

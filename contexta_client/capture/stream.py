@@ -10,7 +10,6 @@ import os
 from collections.abc import Callable, Mapping
 from itertools import count
 from pathlib import Path
-from threading import RLock
 from time import monotonic, sleep, time_ns
 from typing import Any
 
@@ -19,7 +18,7 @@ from .entry_encoding import encode_entry
 from .groups import Group, Groups, Signature
 from .journal import MAX_ENTRY_BYTES, Journal
 from .rows import Rows
-from .spool import DiskFullError, Spool, SpoolFullError
+from .spool import DiskFullError, Lock, Spool, SpoolFullError
 
 FULL = "the spool is at its bound (capture.spool_bytes): the daemon does not take records as fast as they come"
 NO_STORAGE = "the storage of the spool has no room or failed"
@@ -41,6 +40,7 @@ class Stream:
         self,
         root: Path,
         *,
+        lock: Lock,
         bound_bytes: int,
         block_timeout_s: float,
         look: Callable[[int], None],
@@ -49,12 +49,14 @@ class Stream:
     ) -> None:
         """Make the spool. Raises OSError.
 
+        lock: re-entrant, and the only one of the recorder. With two, a call nested in a holder of the one (a signal
+        handler's, a finalizer's) would wait for a thread that has the other and waits for this one.
         block_timeout_s: how long a call waits for room; 0: it drops at once. look: called with the time when a look
         at the outside world is due; dropped: with the reason, after something was not kept.
         """
         self.session_id = os.urandom(16)
         self.pid = os.getpid()
-        self.lock = RLock()
+        self.lock = lock
         self.spool = Spool(root, self.session_id, bound_bytes=bound_bytes)
         self.journal = Journal(self.spool, self.lock)
         self.rows = Rows(self.spool, self.lock, look)
@@ -76,7 +78,7 @@ class Stream:
         """Commit an entry to the journal; returns why it was not kept, or an empty text.
 
         owed: an entry that finds no room is remembered and written once there is some, rather than dropped.
-        tried_again: by the caller, who counts what is lost for want of it.
+        tried_again: by the caller, who holds the lock, counts what is lost for want of it, and tells of it afterwards.
         """
         counted = 0 if tried_again else 1
         body = encode_entry(kind, at_ns or time_ns(), fields)
@@ -91,7 +93,8 @@ class Stream:
                 self._owed.append(body)
             return ""
         reason = self._attempt(lambda: self.journal.append(body), fmt.DROPPED_ENTRIES, counted)
-        self.look_if_due()
+        if not tried_again:
+            self.look_if_due()
         return reason
 
     def pay_owed(self) -> None:
@@ -162,8 +165,10 @@ class Stream:
         reason = NO_STORAGE if self._why == NO_STORAGE else FULL
         metrics_word, entries_word = _WORDS[reason]
         with self.lock:
+            self.spool.words[metrics_word] += metrics
             self.spool.words[entries_word] += entries
-        return self._drop(reason, metrics_word, metrics)
+        self.tell(reason)
+        return reason
 
     def drop_earlier(self, *, metrics: int, entries: int) -> None:
         """Count what was not kept before there was a spool."""
@@ -195,11 +200,16 @@ class Stream:
 
     def _drop(self, reason: str, word: int, records: int) -> str:
         self._why = reason
-        with self.lock:
-            self.spool.words[word] += records
+        if records:
+            with self.lock:
+                self.spool.words[word] += records
+            self.tell(reason)
+        return reason
+
+    def tell(self, reason: str) -> None:
+        """Tell that something was not kept. Not for a holder of the lock: what is called may be the user's."""
         self._dropped(reason)
         self.look_if_due()
-        return reason
 
     # --- the end -----------------------------------------------------------------------------------------------------
 
