@@ -19,7 +19,7 @@ from contexta.errors import ClosedScopeError, ValidationError
 
 from . import scope_life
 from .spool_format import encode_step
-from .stream import FULL, NO_STORAGE, TOO_LARGE, KeySpec, Stream
+from .stream import FULL, NESTED, NO_STORAGE, TOO_LARGE, KeySpec, Stream
 from .values import FLOAT, INT, number, whole_step
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ PackError = struct.error
 
 NO_SPOOL = "no place for a spool could be made, see the warning in the log"
 DISABLED = CaptureResult("disabled", accepted=0, reason="capture.enabled is False")
-_DROPPED = {reason: results.dropped(reason) for reason in (FULL, NO_STORAGE, TOO_LARGE, NO_SPOOL)}
+_DROPPED = {reason: results.dropped(reason) for reason in (FULL, NO_STORAGE, TOO_LARGE, NESTED, NO_SPOOL)}
 MAX_SPAN_NS = (1 << 63) - 1
 
 
@@ -253,8 +253,8 @@ def unkept_reason(scope: Scope, *, metrics: int = 0, entries: int = 0) -> str:
     stream = scope.recorder.stream()
     if stream is None:
         scope.recorder.note_unkept(metrics, entries)
-        return NO_SPOOL
-    return stream.drop_undefined(metrics=metrics, entries=entries)
+        return NESTED if scope.recorder.beginning else NO_SPOOL
+    return stream.drop_undefined(metrics=metrics, entries=entries, nested=scope.declaring)
 
 
 def result(reason: str) -> CaptureResult:

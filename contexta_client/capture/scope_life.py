@@ -28,13 +28,14 @@ def time_text(time_ns_: int) -> str:
 
 
 def opened(scope: Scope) -> None:
-    """Note a new scope, make it the current one here, and declare it."""
+    """Note a new scope, declare it, and make it the current one here: in that order, so that a call nested in the
+    declaration goes to the scope around it."""
     recorder = scope.recorder
     with recorder.lock:
         siblings = recorder.roots if scope.parent is None else scope.parent.children
         siblings[id(scope)] = scope
-    recorder.current.enter(scope)
     declared(scope)
+    recorder.current.enter(scope)
     recorder.feed.scope(scope)
 
 
@@ -48,7 +49,10 @@ def entered(scope: Scope) -> None:
 
 
 def declared(scope: Scope) -> Stream | None:
-    """Return the stream that knows the scope, telling it if need be. None when there is no stream, or no room in it."""
+    """Return the stream that knows the scope, telling it if need be.
+
+    None when there is no stream, or no room in it, or when this call is nested in one that tells it just now.
+    """
     stream = scope.recorder.stream()
     if stream is None:
         return None
@@ -62,35 +66,48 @@ def declared(scope: Scope) -> Stream | None:
 def _declare(scope: Scope, stream: Stream) -> str:
     """Tell a stream of a scope and of what it is in. Returns why there was no room for it, or an empty text."""
     with scope.recorder.lock:
-        if scope.stream is stream or scope.closed_ns:
+        if scope.stream is stream or scope.closed_ns or scope.declaring:
             return ""
-        parent = scope.parent
-        if parent is not None and parent.stream is not stream:
-            refused = _declare(parent, stream)
-            if parent.stream is not stream:
-                return refused
-        scope_id = next(stream.scope_ids)
-        fields = {
-            "scope_id": scope_id,
-            "parent_id": 0 if parent is None else parent.scope_id,
-            "kind": scope.kind_number,
-            "ref": scope.ref,
-            "name": scope.name,
-            "inherited": scope.pid != os.getpid(),
-            **scope.fields,
-        }
-        refused = stream.entry("scope_opened", fields, at_ns=scope.opened_ns, tried_again=True)
-        if refused:
-            return refused
+        scope.declaring = True
+        try:
+            parent = scope.parent
+            refused = _declare(parent, stream) if parent is not None and parent.stream is not stream else ""
+            return _commit(scope, stream) if parent is None or parent.stream is stream else refused
+        finally:
+            scope.declaring = False
+
+
+def _commit(scope: Scope, stream: Stream) -> str:
+    parent = scope.parent
+    scope_id = next(stream.scope_ids)
+    fields = {
+        "scope_id": scope_id,
+        "parent_id": 0 if parent is None else parent.scope_id,
+        "kind": scope.kind_number,
+        "ref": scope.ref,
+        "name": scope.name,
+        "inherited": scope.pid != os.getpid(),
+        **scope.fields,
+    }
+    refused = stream.entry("scope_opened", fields, at_ns=scope.opened_ns, tried_again=True)
+    if refused:
+        return refused
+    ids: dict[str, int] = {}
+    other_ids: dict[Any, int] = {}
+    # From this test to the last store no bytecode runs a signal handler, and nothing is allocated.
+    if not scope.closed_ns:
         # A thread on the hot path reads rows before ids: with new rows it must not find old ids.
-        scope.ids = {}
-        scope.other_ids = {}
+        scope.ids = ids
+        scope.other_ids = other_ids
         scope.scope_id = scope_id
         scope.rows = stream.rows
         scope.stream = stream
         if not scope.recorder.feed.sinks:
             scope.group_scope_id = scope_id
-        return ""
+    else:  # by a nested call
+        fields = {"scope_id": scope_id, "status": scope.status}
+        stream.entry("scope_closed", fields, at_ns=scope.closed_ns, owed=True)
+    return ""
 
 
 def undeclare(scope: Scope) -> None:
@@ -100,6 +117,7 @@ def undeclare(scope: Scope) -> None:
     scope.group_scope_id = 0
     scope.rows = scope.no_rows
     scope.stream = None
+    scope.declaring = False
     for child in list(scope.children.values()):
         undeclare(child)
 
@@ -118,12 +136,13 @@ def close(scope: Scope, status: str, reason: str, *, wait: bool = True) -> None:
     for child in reversed(list(scope.children.values())):
         close(child, status, reason, wait=False)
     stream = declared(scope) if own else None
+    closed_ns = max(time_ns(), scope.opened_ns)
     with recorder.lock:
         if scope.closed_ns:
             return
-        stream = stream if scope.stream is stream else None
-        scope.closed_ns = max(time_ns(), scope.opened_ns)
         scope.status = status
+        scope.closed_ns = closed_ns
+        stream = stream if scope.stream is stream else None
         scope.ids = scope.other_ids = _NO_IDS
         scope.group_scope_id = 0
         if stream is not None:

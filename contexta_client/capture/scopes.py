@@ -72,6 +72,7 @@ class Scope:
         self.closed_ns = 0
         self.children: dict[int, Scope] = {}  # open ones
         self.stream: Stream | None = None  # where it is declared
+        self.declaring = False  # under the lock: by a call that this thread may be in the middle of
         self.scope_id = 0
         self.group_scope_id = 0
         self.ids: dict[str, int] = {}

@@ -72,6 +72,7 @@ class Recorder(InnermostCalls):
         self._unkept_metrics = self._unkept_entries = 0  # for which there was not even a spool
         self.sender = SenderStart(self.workspace, autostart=config.daemon.autostart)
         self.closed = False
+        self.beginning = False  # under the lock: a session, in a call that this thread may be in the middle of
         self._stream: Stream | None = None
         self._last_session = b""  # of this process or, after a fork, of its parent
         self._retry_at_s = 0.0
@@ -152,20 +153,32 @@ class Recorder(InnermostCalls):
         return stream.session_id if stream is not None and stream.pid == os.getpid() else None
 
     def stream(self) -> Stream | None:
-        """Return this process's stream, begun if need be; None when capture is off or no spool can be made."""
+        """Return this process's stream, begun if need be.
+
+        None when capture is off or no spool can be made, or when this call is nested in one that begins it just now.
+        """
         stream = self._stream
         if stream is not None and stream.pid == os.getpid():
             return stream
         if not self.enabled or self.closed:
             return None
+        begins = False
+        trouble = ""
         with self.lock:
-            beginning = self._stream is None or self._stream.pid != os.getpid()
-            trouble = self._begin() if beginning else ""
             stream = self._stream
+            if not self.beginning and (stream is None or stream.pid != os.getpid()):
+                begins = self.beginning = True
+                try:
+                    trouble = self._begin()
+                finally:
+                    self.beginning = False
+            stream = self._stream
+        if stream is None or stream.pid != os.getpid():
+            stream = None
         if trouble:
             say_once("spool", f"nothing is captured: no spool can be made ({trouble}). Free some room, "
                      f"or set {spool_place.BASE_VARIABLE} to a folder of yours on a local disk")  # fmt: skip
-        elif beginning and stream is not None:
+        elif begins and stream is not None:
             self.sender.ensure(0)
         return stream
 
@@ -207,11 +220,11 @@ class Recorder(InnermostCalls):
                 stream.spool.remove()
             self._retry_at_s = monotonic() + RETRY_S
             return refused
-        stream.drop_earlier(metrics=self._unkept_metrics, entries=self._unkept_entries)
-        self._unkept_metrics = self._unkept_entries = 0
         stream.rows.check_at = time_ns() + LOOK_EVERY_NS
         self._last_session = stream.session_id
         self._stream = stream
+        stream.drop_earlier(metrics=self._unkept_metrics, entries=self._unkept_entries)
+        self._unkept_metrics = self._unkept_entries = 0
         process_events.watch(self)
         process_events.announce_session(stream.session_id)
         return ""
@@ -258,6 +271,7 @@ class Recorder(InnermostCalls):
     def after_fork_in_child(self) -> None:
         """Begin anew in a forked child: locks may be held by threads that do not exist here, the spool is not ours."""
         self.lock = RLock()
+        self.beginning = False
         self._retry_at_s = 0.0
         self._timed_out = False
         self.sender.forget_children()

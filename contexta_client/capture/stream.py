@@ -22,11 +22,13 @@ from .spool import DiskFullError, Lock, Spool, SpoolFullError
 
 FULL = "the spool is at its bound (capture.spool_bytes): the daemon does not take records as fast as they come"
 NO_STORAGE = "the storage of the spool has no room or failed"
+NESTED = "the call came in the middle of another, which was opening the scope or the session"
 TOO_LARGE = f"the entry is larger than {MAX_ENTRY_BYTES} bytes"
 
 _WORDS = {
     FULL: (fmt.DROPPED_METRICS, fmt.DROPPED_ENTRIES),
     NO_STORAGE: (fmt.DROPPED_DISK_METRICS, fmt.DROPPED_DISK_ENTRIES),
+    NESTED: (fmt.DROPPED_METRICS, fmt.DROPPED_ENTRIES),
 }
 
 KEY_FIELDS = ("key", "unit", "value_type", "aggregation_scope", "summary_basis", "tags_json")
@@ -160,9 +162,12 @@ class Stream:
         """Make room for a row of a group; returns why there is none, having counted the row's values as dropped."""
         return self._attempt(lambda: group.switch(seen), fmt.DROPPED_METRICS, group.values)
 
-    def drop_undefined(self, *, metrics: int = 0, entries: int = 0) -> str:
-        """Count what cannot be kept because the definition of its scope or key was refused; returns the reason."""
-        reason = NO_STORAGE if self._why == NO_STORAGE else FULL
+    def drop_undefined(self, *, metrics: int = 0, entries: int = 0, nested: bool = False) -> str:
+        """Count what cannot be kept because the definition of its scope or key was refused; returns the reason.
+
+        nested: its scope is being declared by the very call in whose middle this one came.
+        """
+        reason = NESTED if nested else NO_STORAGE if self._why == NO_STORAGE else FULL
         metrics_word, entries_word = _WORDS[reason]
         with self.lock:
             self.spool.words[metrics_word] += metrics

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import logging
+import shutil
+import sys
 import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
 
 import pytest
 from capturing import Capturing
 
-from contexta_client.capture import notices
+from contexta.capture.results import CaptureResult
+from contexta_client.capture import notices, scope_life, scope_opening, session
 from contexta_client.capture import spool as spool_module
+from contexta_client.capture import spool_format as fmt
+from contexta_client.capture import stream as stream_module
 from contexta_client.capture.journal import Journal
+from contexta_client.capture.session import Recorder
 from contexta_client.capture.spool import DiskFullError, Spool
+
+FILES = {each.__file__ for each in (scope_life, scope_opening, session, stream_module)}
 
 
 def free_for_others(lock: threading.RLock) -> bool:
@@ -27,6 +38,27 @@ def free_for_others(lock: threading.RLock) -> bool:
     thread.start()
     thread.join()
     return got[0]
+
+
+def interrupted(call: Callable[[], Any], at: int, nested: Callable[[], object]) -> tuple[Any, bool]:
+    """Make a call, with another nested in it at the beginning or end number `at` of a call in FILES: only there does
+    Python run signal handlers. Return the call's result, and whether there was such a place."""
+    left = at
+
+    def profile(frame: FrameType, *_: object) -> None:
+        nonlocal left
+        if frame.f_code.co_filename in FILES:
+            left -= 1
+            if left == -1:
+                sys.setprofile(None)
+                nested()
+
+    sys.setprofile(profile)
+    try:
+        result = call()
+    finally:
+        sys.setprofile(None)
+    return result, left < 0
 
 
 def test_who_writes_to_the_stream_holds_the_lock_of_the_recorder_too(
@@ -83,3 +115,73 @@ def test_what_warns_of_a_refusal_does_not_hold_the_lock(
     finally:
         logging.getLogger("contexta").removeHandler(handler)
     assert free == [True]
+
+
+def test_a_metric_nested_anywhere_in_an_opening_is_kept_and_the_scope_declared_once(capturing: Capturing) -> None:
+    recorder = capturing.recorder()
+    run = recorder.run("nested")
+    results: list[CaptureResult] = []
+    at, more = 0, True
+    while more:
+        stage, more = interrupted(
+            lambda at=at: run.stage(f"s{at}"), at, lambda: results.append(recorder.metric("gpu", float(len(results))))
+        )
+        stage.metric("loss", float(at))
+        stage.close()
+        at += 1
+    assert at > 20
+    content = capturing.one()
+    assert [each.name for each in content.of("scope_opened")] == ["nested", *(f"s{number}" for number in range(at))]
+    assert content.values("loss") == [float(number) for number in range(at)]
+    assert all(each.ok for each in results)
+    assert len(content.values("gpu")) == len(results) == at - 1
+
+
+def test_calls_nested_anywhere_in_a_beginning_make_no_second_session_and_are_kept_or_counted(
+    capturing: Capturing,
+) -> None:
+    at, more, lost_anywhere = 0, True, 0
+    while more:
+        recorder = capturing.recorder()
+        results: list[CaptureResult] = []
+
+        def nested(recorder: Recorder = recorder, results: list[CaptureResult] = results) -> None:
+            if recorder.roots:
+                results.append(recorder.metric("gpu", 0.5))
+                results.append(recorder.metric("ticks", 3))
+                results.append(recorder.event("e", message="m"))
+
+        run, more = interrupted(lambda recorder=recorder: recorder.run("first"), at, nested)
+        run.metric("loss", 1.0)
+        recorder.close()
+        content = capturing.one()
+        assert len(content.of("session_opened")) == 1
+        assert [each.name for each in content.of("scope_opened")] == ["first"]
+        assert content.values("loss") == [1.0]
+        words = content.words
+        lost = sum(each.dropped for each in results)
+        assert len(content.metrics) + len(content.of("event")) == 1 + sum(each.accepted for each in results)
+        assert lost == sum(words[fmt.DROPPED_METRICS : fmt.DROPPED_DISK_ENTRIES + 1])
+        assert all(each.ok or each.reason == stream_module.NESTED for each in results)
+        lost_anywhere += lost
+        shutil.rmtree(capturing.spools)
+        at += 1
+    assert at > 50
+    assert lost_anywhere
+
+
+def test_a_scope_that_a_nested_call_closes_is_closed_whatever_it_was_doing(capturing: Capturing) -> None:
+    recorder = capturing.recorder()
+    run = recorder.run("closed")
+    at, more = 0, True
+    while more:
+        stage = run.stage(f"s{at}")
+        batch, more = interrupted(lambda stage=stage: stage.batch("b"), at, stage.close)
+        assert not (batch.closed_ns and batch.group_scope_id)
+        stage.close("cancelled")
+        batch.close()
+        at += 1
+    content = capturing.one()
+    opened = [each.scope_id for each in content.of("scope_opened")]
+    closed = [each.scope_id for each in content.of("scope_closed")]
+    assert sorted(closed) == sorted(set(opened) - {1})
