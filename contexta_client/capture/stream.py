@@ -71,6 +71,7 @@ class Stream:
         self._keys: dict[KeySpec, int] = {}
         self._why = FULL  # the last refusal
         self._owed: list[bytes] = []  # closings that found no room; they go first when there is some
+        self._paying = False  # under the lock: by a call that this thread may be in the middle of
 
     # --- entries -----------------------------------------------------------------------------------------------------
 
@@ -102,12 +103,17 @@ class Stream:
     def pay_owed(self) -> None:
         """Write the entries that found no room, as far as there is some now."""
         with self.lock:
+            if self._paying:  # this call is nested in one that goes on with it
+                return
+            self._paying = True
             try:
                 while self._owed:
                     self.journal.append(self._owed[0])
                     del self._owed[0]
             except (SpoolFullError, DiskFullError):
                 return
+            finally:
+                self._paying = False
 
     def look_if_due(self) -> None:
         now = time_ns()

@@ -185,3 +185,29 @@ def test_a_scope_that_a_nested_call_closes_is_closed_whatever_it_was_doing(captu
     opened = [each.scope_id for each in content.of("scope_opened")]
     closed = [each.scope_id for each in content.of("scope_closed")]
     assert sorted(closed) == sorted(set(opened) - {1})
+
+
+def test_a_closing_that_is_owed_is_paid_once_also_when_a_nested_call_comes_right_behind_it(
+    capturing: Capturing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder = capturing.recorder(spool_bytes=1 << 20)
+    run = recorder.run("owed")
+    stages = [run.stage(name) for name in "ab"]
+    for size in (2000, 0):
+        while run.event("e", message="x" * size).ok:
+            pass
+    for stage in stages:
+        stage.close()
+    recorder.stream().spool.words[fmt.RELEASED_BYTES] += 1 << 20
+    real = Journal.append
+
+    def append(journal: Journal, body: bytes) -> None:
+        real(journal, body)
+        monkeypatch.setattr(Journal, "append", real)
+        assert run.event("nested", message="m").ok
+
+    monkeypatch.setattr(Journal, "append", append)
+    assert run.event("outer", message="m").ok
+    content = capturing.one()
+    assert [each.scope_id for each in content.of("scope_closed")] == [2, 3]
+    assert [each.key for each in content.of("event")][-2:] == ["nested", "outer"]
