@@ -20,7 +20,7 @@ from contexta.errors import ClosedScopeError, ValidationError
 from . import scope_life
 from .spool_format import encode_step
 from .stream import FULL, NESTED, NO_STORAGE, TOO_LARGE, KeySpec, Stream
-from .values import FLOAT, INT, number, whole_step
+from .values import FLOAT, INT, PYTHON_TYPES, number, whole_step
 
 if TYPE_CHECKING:
     from .scopes import Scope
@@ -103,7 +103,7 @@ def log(scope: Scope, metrics: Mapping[str, Any], step: Any) -> CaptureResult:
     if not metrics:
         return SUCCESS
     if not scope.recorder.feed.sinks and all(wide is None for _, _, wide in numbers):
-        signature = (tuple(metrics), tuple(map(type, metrics.values())))
+        signature = (tuple(metrics), tuple(PYTHON_TYPES[kind] for _, kind, _ in numbers))
 
         def key_ids() -> list[int]:
             return [stream.key_id(_plain_spec(key, kind)) for key, (_, kind, _) in zip(metrics, numbers, strict=True)]

@@ -1,7 +1,8 @@
 """`log()` rows: a recurring set of keys is one row, with one claim and one pack.
 
-A group belongs to a tuple of keys and the tuple of their values' types, in the order given. The first time a set is
-seen its values go as single metrics, so that a set that never comes again costs no block.
+A group belongs to a tuple of keys and the tuple of their values' types, in the order given: float, int or bool, as
+which an array or a scalar of another library counts by what is in it. The first time a set is seen its values go as
+single metrics, so that a set that never comes again costs no block.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Group:
         self._made: Block | None = None
         self.group_id = group_id
         self.values = values
-        self.plain = plain  # every value is a float: nothing to convert
+        self.plain = plain  # every value is kept as a float: floats need no conversion
         # The same bytes as spool_format.group_row on the little-endian machines we run on, packed by plain copies.
         self.pack: Callable[..., None] = Struct(f"@{values}dqQq").pack_into
         self.row_bytes = fmt.group_row_bytes(values)

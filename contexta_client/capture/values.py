@@ -10,6 +10,7 @@ EXACT = 1 << 53  # every integer up to here is a double
 STEP_BOUND = (1 << 63) - 1
 
 FLOAT, INT, BOOL = "float64", "int64", "bool"
+PYTHON_TYPES = {FLOAT: float, INT: int, BOOL: bool}
 
 
 def number(value: Any, *, key: str) -> tuple[float, str, int | None]:

@@ -184,6 +184,23 @@ def test_log_takes_a_recurring_set_as_rows_and_a_single_one_as_metrics(capturing
         run.log([("a", 1.0)])
 
 
+def test_arrays_of_one_type_with_other_numbers_in_them_are_kept_as_what_these_are(capturing: Capturing) -> None:
+    run = capturing.recorder().run("arrays")
+    given = [True, True, 2.5, 0.25, 7, 8, False]
+    for step, value in enumerate(given):
+        assert run.log({"a": np.array([value]), "b": np.array(value)}, step=step).ok
+    run.log({"a": 0.5, "b": 1.5})
+    run.log({"a": np.float32(0.5), "b": 1.5})
+    content = capturing.one()
+    assert content.group_rows == 6  # the first of each type is no row yet
+    types = {float: "float64", int: "int64", bool: "bool"}
+    for key, last in (("a", 0.5), ("b", 1.5)):
+        kept = {metric.step: (metric.value, metric.value_type) for metric in content.metrics if metric.key == key}
+        assert kept.pop(None) == (last, "float64")
+        assert kept == {step: (value, types[type(value)]) for step, value in enumerate(given)}
+        assert content.values(key).count(last) == 2
+
+
 def test_more_sets_than_groups_go_as_single_metrics(capturing: Capturing) -> None:
     run = capturing.recorder().run("sets")
     for _ in range(3):
