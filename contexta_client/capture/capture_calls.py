@@ -137,7 +137,7 @@ def _group_row(stream: Stream, group: Any, values: list[float], step: int, scope
         reason = stream.next_group_block(group, block)
         if reason:
             return reason
-    if now >= stream.rows.check_at:
+    if stream.rows.due(now):
         stream.rows.look(now)
     return ""
 

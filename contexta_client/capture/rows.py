@@ -15,6 +15,7 @@ from contexta.capture.results import SUCCESS, CaptureResult
 from . import spool_format as fmt
 from .spool import Block, Lock, Spool
 
+LOOK_EVERY_NS = 1_000_000_000
 CAPACITIES = (4096, 16384, 65536)  # rows of the first block, the second, and all that follow
 
 # claim, capacity, values f64, series u64, steps i64, times i64
@@ -37,6 +38,10 @@ class Rows:
         self._made: Block | None = None  # ready to be published and switched to
         self.block: RowBlock = NO_ROOM
         self.check_at = 0  # wall clock, ns: the first call after it takes a look at the outside world
+
+    def due(self, now: int) -> bool:
+        """Whether to look at the outside world: also when the clock was set back, which the hot path does not ask."""
+        return not self.check_at - LOOK_EVERY_NS <= now < self.check_at
 
     def look(self, now: int) -> CaptureResult:
         """Take the look that is due, on the back of a call that succeeded."""
@@ -61,7 +66,7 @@ class Rows:
                 self.abandon(block, index)
                 raise
             self.switch(block)
-        if now >= self.check_at:
+        if self.due(now):
             self._look(now)
 
     def abandon(self, block: RowBlock, index: int) -> None:

@@ -20,6 +20,7 @@ from .current import Current
 from .distributed import find_worker
 from .innermost_calls import InnermostCalls
 from .notices import say, say_once
+from .rows import LOOK_EVERY_NS
 from .scopes import DeploymentScope, RunScope, Scope
 from .sender_start import SenderStart
 from .sink_feed import SinkFeed
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from contexta.config import UnifiedConfig
     from contexta.contract.entities import ArtifactManifest
 
-LOOK_EVERY_NS = 1_000_000_000
 RETRY_S = 1.0  # after no spool could be made
 
 

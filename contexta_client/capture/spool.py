@@ -12,7 +12,7 @@ import os
 from contextlib import AbstractContextManager, suppress
 from itertools import count
 from pathlib import Path
-from time import time_ns
+from time import monotonic_ns, time_ns
 
 from . import spool_format as fmt
 from .spool_place import write_all
@@ -68,7 +68,7 @@ class Spool:
         self.session_id = session_id
         self.bound_bytes = bound_bytes
         self.block_limit = max(64 << 10, (bound_bytes - RESERVE_BYTES) // 4)  # bytes of the largest block
-        self._disk_retry_ns = 0
+        self._disk_retry_ns = 0  # monotonic: a clock set back must not make it longer
         self._names = count()
         self.words = memoryview(bytearray(fmt.HEADER_BYTES)).cast("Q")  # until there is a header
         self._trouble = memoryview(bytes(fmt.TROUBLE_BYTES))
@@ -145,7 +145,7 @@ class Spool:
         bound = self.bound_bytes - (0 if header.kind == fmt.JOURNAL else RESERVE_BYTES)
         if self.waiting_bytes() + size > bound:
             raise SpoolFullError
-        if self._disk_retry_ns and time_ns() < self._disk_retry_ns:
+        if self._disk_retry_ns and monotonic_ns() < self._disk_retry_ns:
             raise DiskFullError
         name = fmt.block_name(header.kind, header.number, header.group)
         temporary = self.path / f".{name}.{next(self._names)}"
@@ -158,7 +158,7 @@ class Spool:
                 temporary.unlink()
             if not isinstance(error, OSError):
                 raise
-            self._disk_retry_ns = time_ns() + DISK_RETRY_NS
+            self._disk_retry_ns = monotonic_ns() + DISK_RETRY_NS
             raise DiskFullError(str(error)) from error
         self._disk_retry_ns = 0
         return Block(self.path / name, temporary, memory, number=header.number, capacity=header.capacity)

@@ -117,7 +117,7 @@ class Stream:
 
     def look_if_due(self) -> None:
         now = time_ns()
-        if now >= self.rows.check_at:
+        if self.rows.due(now):
             self.rows.look(now)
 
     # --- metrics -----------------------------------------------------------------------------------------------------

@@ -349,7 +349,7 @@ def test_failing_storage_is_asked_again_only_after_a_while(spool: Spool, monkeyp
         asked.append(size)
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(spool_module, "time_ns", lambda: now[0])
+    monkeypatch.setattr(spool_module, "monotonic_ns", lambda: now[0])
     rows = rows_of(spool)
     with monkeypatch.context() as patched:
         patched.setattr(spool_module, "_preallocate", refuse)

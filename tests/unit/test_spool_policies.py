@@ -140,7 +140,7 @@ def test_full_storage_drops_counts_and_resumes_when_there_is_room(
     run = recorder.run("disk")
     run.metric("loss", 0.0)
     now = [time.time_ns()]
-    monkeypatch.setattr(spool_module, "time_ns", lambda: now[0])
+    monkeypatch.setattr(spool_module, "monotonic_ns", lambda: now[0])
 
     def refuse(file: int, size: int) -> None:
         raise OSError(28, "No space left on device")
@@ -251,6 +251,27 @@ def test_an_undeclared_scope_counts_what_it_loses_and_not_itself(
     content = capturing.one()
     assert (content.words[fmt.DROPPED_METRICS], content.words[fmt.DROPPED_ENTRIES]) == (0, 0)
     assert (content.words[fmt.DROPPED_DISK_METRICS], content.words[fmt.DROPPED_DISK_ENTRIES]) == (3, 1)
+
+
+@pytest.mark.parametrize("what", ["event", "whole number", "block", "row"])
+def test_a_clock_set_back_does_not_put_off_the_look_at_the_outside_world(
+    capturing: Capturing, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    run = capturing.recorder(spool_bytes=1 << 20).run("look")
+    for _ in range(2):
+        run.log({"a": 1, "b": 2})
+    rows = run.rows
+    rows.check_at += 3600 * 10**9  # as it stands when the clock is set back by an hour
+    far = rows.check_at
+    if what == "event":
+        run.event("note", message="m")
+    elif what == "whole number":
+        run.metric("n", 1)
+    elif what == "row":
+        run.log({"a": 1, "b": 2})
+    else:
+        fill(run, rows.block[1] + 1)
+    assert rows.check_at < far
 
 
 def no_place(*_: object) -> None:
