@@ -136,6 +136,27 @@ def test_an_exception_right_after_a_claim_is_found_and_voided(spool: Spool) -> N
     assert (content.voids, content.holes) == (1, 0)
 
 
+def test_a_counter_need_not_be_one_that_can_be_pickled(spool: Spool) -> None:
+    """Since Python 3.14 itertools' cannot."""
+
+    class Count(itertools.count):
+        def __reduce_ex__(self, protocol: object) -> tuple:
+            raise TypeError("cannot pickle 'itertools.count' object")
+
+        __reduce__ = __reduce_ex__
+
+    rows = rows_of(spool)
+    Journal(spool, RLock()).append(encode_entry("key_defined", 1, {"key_id": 1, "key": "loss"}))
+    rows.append(1, 1.0, 0)
+    rows.block = block = (Count(1).__next__, *rows.block[1:])
+    block[0]()
+    rows.abandon(block, -1)
+    rows.append(1, 2.0, 0)
+    content = read_spool(spool.path)
+    assert [metric.value for metric in content.metrics] == [1.0, 2.0]
+    assert (content.voids, content.holes) == (1, 0)
+
+
 def test_abandoning_never_voids_a_committed_row(spool: Spool) -> None:
     rows = rows_of(spool)
     Journal(spool, RLock()).append(encode_entry("key_defined", 1, {"key_id": 1, "key": "loss"}))
@@ -155,7 +176,7 @@ def test_a_nested_call_while_a_block_is_switched_shares_the_new_block(
     Journal(spool, RLock()).append(encode_entry("key_defined", 1, {"key_id": 1, "key": "loss"}))
     for at in ("make_block", "publish", "columns"):
         claim, capacity, *_ = rows.block
-        for _ in range(capacity - claim.__self__.__reduce__()[1][0]):  # fill it
+        for _ in range(capacity - rows_module.claimed(claim)):  # fill it
             rows.append(1, 0.0, 0)
         nested = iter([True])
 
