@@ -34,7 +34,8 @@ def register(
     compute_hash: bool,
     allow_missing: bool,
 ) -> CaptureResult:
-    """Register the file or folder at a path. Raises ValidationError when there is none, unless allow_missing."""
+    """Register the file or folder at a path. Raises ValidationError when there is none, unless allow_missing, and on
+    a path that is not UTF-8, as the record of it must be."""
     capture_calls.check_open(scope)
     if not is_artifact_kind(artifact_kind):
         raise ValidationError(
@@ -89,7 +90,16 @@ def _absolute(path: str | os.PathLike[str]) -> str:
         ) from None
     if not text or "\0" in text:
         raise ValidationError(f"The artifact's path is {text!r}, which names no file.", code="path_invalid")
-    return os.path.abspath(text)  # noqa: PTH100 - resolve() would follow links
+    absolute = os.path.abspath(text)  # noqa: PTH100 - resolve() would follow links
+    try:
+        absolute.encode()
+    except UnicodeEncodeError as error:
+        raise ValidationError(
+            f"The artifact's path is {absolute!r}, which is not UTF-8 and cannot be recorded. Rename what is there, "
+            "or register it by a symbolic link with another name.",
+            code="path_invalid",
+        ) from error
+    return absolute
 
 
 def _stat(path: str, *, allow_missing: bool) -> os.stat_result | None:

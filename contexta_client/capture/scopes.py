@@ -209,7 +209,7 @@ class Scope:
     ) -> CaptureResult:
         """Register a file or folder; returns at once. The result's payload has its `manifest`; the hash follows.
 
-        Raises ValidationError when nothing is at the path, unless allow_missing.
+        Raises ValidationError when nothing is at the path, unless allow_missing, and when the path is not UTF-8.
         """
         return artifact_registration.register(
             self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,24 @@ def test_a_missing_file_is_refused_unless_allowed_and_a_folder_is_taken(capturin
             run.register_artifact(*wrong)
     with pytest.raises(ValidationError, match=r"demo\.files"):
         run.register_artifact("model", tmp_path, artifact_ref="artifact:other.run.x")
+
+
+@pytest.mark.parametrize("allow_missing", [False, True])
+def test_a_path_that_is_not_utf8_is_refused_with_advice_and_not_taken_for_another(
+    capturing: Capturing, tmp_path: Path, allow_missing: bool
+) -> None:
+    run = capturing.recorder().run("files")
+    odd = os.fsencode(tmp_path) + b"/caf\xe9.bin"
+    with open(odd, "wb") as file:  # noqa: PTH123 - a path of bytes
+        file.write(b"12345")
+    for path in (odd, os.fsdecode(odd), "\ud83d\ude00"):
+        with pytest.raises(ValidationError, match="Rename") as refused:
+            run.register_artifact("model", path, allow_missing=allow_missing)
+        assert refused.value.code == "path_invalid"
+    (tmp_path / "café.bin").symlink_to(os.fsdecode(odd))
+    assert run.register_artifact("model", tmp_path / "café.bin").ok
+    (entry,) = capturing.one().of("artifact_registered")
+    assert (entry.path, entry.exists, entry.size_bytes) == (str(tmp_path / "café.bin"), True, 5)
 
 
 def test_a_relative_path_is_of_the_working_folder(
