@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 from contexta.errors import ConfigError
 
+MAX_NUMBER = (1 << 31) - 1  # of a rank or a size: the columns of a workspace hold 32 bits
+
 
 class Worker(NamedTuple):
     """This process in its launch. Numbers are None and texts empty where nothing says them."""
@@ -33,8 +35,11 @@ def find_worker(
 ) -> Worker:
     """Return who this process is. What is given (by configuration, then by CONTEXTA_*) wins over launchers' variables.
 
-    Raises ConfigError when a CONTEXTA_* variable holds no number.
+    Raises ConfigError when a CONTEXTA_* variable holds no number, and on a given one beyond MAX_NUMBER.
     """
+    for name, value in (("rank", rank), ("local_rank", local_rank), ("world_size", world_size)):
+        if value is not None and value > MAX_NUMBER:
+            raise _wrong(f"capture.{name}", value)
     found = _launched(environ)
     given_job = job_id or environ.get("CONTEXTA_JOB_ID", "")
     given = [
@@ -117,9 +122,9 @@ def _ray(environ: Mapping[str, str]) -> Worker | None:
 def _number(environ: Mapping[str, str], *names: str) -> int | None:
     """Return the first variable that is a number; a launcher's that is none is not ours to complain of."""
     for name in names:
-        text = environ.get(name, "").strip()
-        if text.isascii() and text.isdigit():
-            return int(text)
+        number = _parsed(environ.get(name, "").strip())
+        if number is not None:
+            return number
     return None
 
 
@@ -127,11 +132,26 @@ def _own_number(environ: Mapping[str, str], name: str) -> int | None:
     text = environ.get(name, "").strip()
     if not text:
         return None
-    if not (text.isascii() and text.isdigit()):
-        raise ConfigError(
-            f"{name} is {text!r}; it takes a whole number, such as 0.", code="config_wrong_value", details={"key": name}
-        )
-    return int(text)
+    number = _parsed(text)
+    if number is None:
+        raise _wrong(name, text)
+    return number
+
+
+def _parsed(text: str) -> int | None:
+    """Return the number from 0 to MAX_NUMBER that a text is, None for any other text."""
+    if not (text.isascii() and text.isdigit()) or len(text.lstrip("0")) > len(str(MAX_NUMBER)):
+        return None
+    number = int(text.lstrip("0") or "0")
+    return number if number <= MAX_NUMBER else None
+
+
+def _wrong(key: str, value: object) -> ConfigError:
+    return ConfigError(
+        f"{key} is {value!r}; it takes a whole number, such as 0, of at most {MAX_NUMBER}.",
+        code="config_wrong_value",
+        details={"key": key},
+    )
 
 
 def _process_tag(pid: int) -> str:

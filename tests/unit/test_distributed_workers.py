@@ -88,6 +88,23 @@ def test_a_launchers_nonsense_is_ignored_and_ours_is_refused() -> None:
         find_worker({"CONTEXTA_RANK": "three"})
 
 
+@pytest.mark.parametrize("number", [str(1 << 31), "9" * 20, "1" * 5000])
+def test_a_number_that_the_columns_cannot_hold_is_nonsense(number: str) -> None:
+    for name, field in (("RANK", "rank"), ("LOCAL_RANK", "local_rank"), ("WORLD_SIZE", "world_size")):
+        assert getattr(find_worker(TORCHRUN | {name: number}), field) is None
+        with pytest.raises(ConfigError, match=f"CONTEXTA_{name} "):
+            find_worker({f"CONTEXTA_{name}": number})
+    largest = (1 << 31) - 1
+    assert find_worker({"CONTEXTA_RANK": f"00{largest}"}).rank == largest
+
+
+@pytest.mark.parametrize("field", ["rank", "local_rank", "world_size"])
+def test_a_given_number_that_the_columns_cannot_hold_is_refused(field: str) -> None:
+    assert getattr(find_worker({}, **{field: (1 << 31) - 1}), field) == (1 << 31) - 1
+    with pytest.raises(ConfigError, match=rf"capture\.{field} "):
+        find_worker({}, **{field: 1 << 31})
+
+
 def test_a_process_is_tagged_by_its_id_and_start() -> None:
     tag = distributed._process_tag(os.getpid())
     assert tag == distributed._process_tag(os.getpid())
