@@ -113,13 +113,15 @@ class SpoolWriter:
         capacity = len(memory) // fmt.ROW_BYTES
         memory[3 * capacity * 8 :].cast("q")[slot] = time
 
-    def group_row(self, group: int, values: list[float], *, scope: int = 1, step: int = 0, capacity: int = 16) -> None:
+    def group_row(
+        self, group: int, values: list[float], *, scope: int = 1, step: int = 0, time: int = 1, capacity: int = 16
+    ) -> None:
         size = fmt.group_row_bytes(len(values))
         memory, slot, _ = self._slot(
             fmt.GROUP, group, capacity,
             lambda: self.block(fmt.GROUP, group=group, values=len(values), capacity=capacity), size,
         )  # fmt: skip
-        fmt.group_row(len(values)).pack_into(memory, slot * size, *values, step, scope, 1)
+        fmt.group_row(len(values)).pack_into(memory, slot * size, *values, step, scope, time)
 
     def _slot(self, kind, group, capacity, make, size=fmt.ROW_BYTES):
         if (kind, group) not in self._blocks or self._places[kind, group] * size >= len(self._blocks[kind, group][1]):

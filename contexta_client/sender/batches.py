@@ -117,8 +117,9 @@ class Batcher:
             else:
                 cursor.unreadable += 1
         rows: list[Rows] = []
-        # Otherwise a row's definition may still be to come.
-        self.complete = not journal.more and self._take_rows(rows, cursor, ends)
+        # Behind more entries a row's definition may still be to come, and a large entry leaves a body no room for rows.
+        only_entries = journal.more or sum(map(len, entries)) > MAX_JOURNAL_BYTES
+        self.complete = not only_entries and self._take_rows(rows, cursor, ends)
         self._give_up_holes(cursor, ends, now)
         self.cursor = cursor
         if not entries and not rows:
@@ -128,11 +129,14 @@ class Batcher:
 
     def _take_rows(self, rows: list[Rows], cursor: Cursor, ends: Ends) -> bool:
         """Add rows up to the ends, or as many as a batch takes; return whether the ends were reached."""
+        room = MAX_ITEMS
         if cursor.holes:
-            found, cursor.holes, damaged = self.reader.take_holes(cursor.holes)
+            found, cursor.holes, damaged = self.reader.take_holes(cursor.holes, limit=room)
             cursor.unreadable += damaged
             rows += found
-        room = MAX_ITEMS
+            room -= sum(part.items for part in found)
+            if room <= 0 and cursor.holes:
+                return False
         for group, end in ends.series.items():
             at = cursor.series.get(group, (0, 0))
             while at < end:
@@ -151,14 +155,15 @@ class Batcher:
 
     def _give_up_holes(self, cursor: Cursor, ends: Ends, now: float) -> None:
         """Count as torn what can never be committed: all holes of a dead writer, very old ones, and the oldest of too
-        many to remember."""
+        many to remember. While the ends are not reached, a hole may be filled and not looked at."""
         if not cursor.holes and not self._holes_since:
             return
         since = self._holes_since = {hole: self._holes_since.get(hole, now) for hole in cursor.holes}
 
         def hopeless(hole: Hole) -> bool:
             group, number, _ = hole
-            return ends.final or (now - since[hole] > HOLE_PATIENCE_S and number < ends.series.get(group, (0, 0))[0])
+            is_old = now - since[hole] > HOLE_PATIENCE_S and number < ends.series.get(group, (0, 0))[0]
+            return self.complete and (ends.final or is_old)
 
         kept = [hole for hole in cursor.holes if not hopeless(hole)][-MAX_HOLES:]
         cursor.torn += sum(self.reader.width(hole[0]) for hole in set(cursor.holes).difference(kept))

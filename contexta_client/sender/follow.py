@@ -261,18 +261,22 @@ class SpoolReader:
             return min(later), 0
         return (number + 1, 0) if number < end[0] or end[1] else (number, 0)
 
-    def take_holes(self, holes: Iterable[Hole]) -> tuple[list[Rows], tuple[Hole, ...], int]:
+    def take_holes(self, holes: Iterable[Hole], *, limit: int) -> tuple[list[Rows], tuple[Hole, ...], int]:
         """Return the rows that were committed since they were holes, the holes that are left, and how many rows were
-        damaged."""
+        damaged. Behind `limit` items no more holes are looked at."""
         found: list[Rows] = []
         left: list[Hole] = []
-        damaged = 0
+        damaged = taken = 0
         for group, number, index in holes:
+            if taken >= limit:
+                left.append((group, number, index))
+                continue
             block = self.block(fmt.GROUP if group else fmt.ROWS, group, number)
             rows, still, wrong = block.rows(index, index + 1) if block is not None else (None, [index], 0)
             damaged += wrong
             if rows is not None:
                 found.append(rows)
+                taken += rows.items
             elif still:
                 left.append((group, number, index))
         return found, tuple(left), damaged

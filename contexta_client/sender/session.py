@@ -18,7 +18,7 @@ from contexta_client.capture import spool_format as fmt
 from contexta_client.capture.entry_encoding import encode_entry
 
 from .answers import Answers
-from .batches import MAX_JOURNAL_BYTES, Batcher, Body, encode
+from .batches import MAX_ITEMS, MAX_JOURNAL_BYTES, Batcher, Body, encode
 from .channel import Connection, Failure, failure_of
 from .cursor import Cursor
 from .definitions import Definitions
@@ -236,7 +236,7 @@ class Session:
         """Return about how many rows were not read, and whether there are entries, and one that closes a scope."""
         assert self.batcher is not None
         cursor = self.batcher.cursor
-        rows = len(cursor.holes) and len(self.reader.take_holes(cursor.holes)[0])
+        rows = len(cursor.holes) and len(self.reader.take_holes(cursor.holes, limit=MAX_ITEMS)[0])
         for group, end in ends.series.items():
             block, index = cursor.series.get(group, (0, 0))
             rows += end[1] - index if end[0] == block else FULL_ENOUGH

@@ -241,32 +241,6 @@ def test_definitions_stand_before_the_rows_that_use_them(spool: SpoolWriter, mon
         assert {series & 0xFFFFFFFF for columns in batch.columns for series in columns.series} <= known
 
 
-def test_the_largest_entry_travels_alone(spool: SpoolWriter) -> None:
-    largest = (8 << 20) - (64 << 10)
-    for size in (500_000, largest - 100, 500_000):
-        spool.entry("event", key="big", message="m" * size)
-    reading = Reading(spool)
-    ends = reading.reader.ends()
-    sizes = []
-    while (body := reading.batcher.next(ends, 0.0)) is not None:
-        sizes.append(len(body.data))
-    assert len(sizes) == 3
-    assert max(sizes) < 8 << 20
-
-
-def test_a_batch_has_a_bounded_number_of_items(spool: SpoolWriter, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batches, "MAX_ITEMS", 50)
-    for value in range(300):
-        spool.row(float(value), capacity=128)
-    for step in range(40):
-        spool.group_row(1, [float(step)] * 7, step=step)
-    reading = Reading(spool)
-    assert reading.read() == [float(value) for value in range(300)]
-    for batch in reading.batches:
-        assert sum(len(each.value) for each in (*batch.columns, *batch.rows)) <= 56
-    assert sum(len(each.time_ns) for batch in reading.batches for each in batch.rows) == 40
-
-
 # --- blocks that are missing or damaged ---
 
 
