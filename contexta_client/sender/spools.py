@@ -13,6 +13,7 @@ from contexta_client.capture import spool_place
 
 from .follow import SpoolReader, session_folders
 from .session import Session
+from .whereabouts import DELETED, THERE, UNKNOWN, Whereabouts
 
 _log = logging.getLogger("contexta.sender")
 
@@ -30,7 +31,8 @@ class Spools:
         self._unreadable: set[bytes] = set()
         self._refused: set[bytes] = set()  # by the system, for now
         self._taken_over: set[bytes] = set()  # from an earlier sender
-        self._workspace_was_there = False
+        self._left_alone: set[bytes] = set()  # until the workspace can be seen
+        self._whereabouts = Whereabouts(workspace)
         self._turn = 0
 
     def in_turn(self) -> list[tuple[bytes, Session]]:
@@ -41,21 +43,34 @@ class Spools:
         return all_of_them[first:] + all_of_them[:first]
 
     def wanted(self) -> bool:
-        """Whether there is something for a daemon to take. What dead processes left goes with a deleted workspace.
+        """Whether there is something for a daemon to take. What dead processes left goes with a deleted workspace, and
+        waits for one that cannot be seen.
 
-        One that no sender has seen yet was not deleted: its first process may have died before it was made.
+        One that no sender has seen yet is neither: its first process may have died before it was made.
         """
-        if not self.sessions:
+        if not self.sessions and not self._left_alone:
             return False
-        if self.workspace.is_dir():
-            self._workspace_was_there = True
-            return True
+        place = self._whereabouts.look()
+        if place == THERE:
+            self._left_alone.clear()
+            return bool(self.sessions)
         for session_id, session in list(self.sessions.items()):
-            was_there = self._workspace_was_there or session_id in self._taken_over
-            if was_there and (session.gone or session.reader.writer_is_gone()):
-                _log.warning("the workspace was deleted, and what process %d left for it goes too", session.reader.pid)
-                self.remove(session_id)
+            if place == UNKNOWN and session_id not in self._taken_over:
+                continue
+            if session.gone or session.reader.writer_is_gone():
+                self._part_with(session_id, session, deleted=place == DELETED)
         return bool(self.sessions)
+
+    def _part_with(self, session_id: bytes, session: Session, *, deleted: bool) -> None:
+        pid = session.reader.pid
+        if deleted:
+            _log.warning("the workspace was deleted, and what process %d left for it goes too", pid)
+            self.remove(session_id)
+        else:
+            _log.warning("the workspace cannot be seen; what process %d left for it stays in %s until a sender runs "
+                         "where it can", pid, session.reader.home)  # fmt: skip
+            self._left_alone.add(session_id)
+            self.sessions.pop(session_id).reader.close()
 
     def discover(self, now: float) -> None:
         """Take up new sessions, and let go of those whose folder was removed. now: a monotonic clock's."""
@@ -68,7 +83,7 @@ class Spools:
             session = self.sessions.get(session_id)
             if session is not None:
                 session.reader.folders = folders
-            elif session_id not in self._unreadable:
+            elif session_id not in self._unreadable | self._left_alone:
                 self._take_up(session_id, folders, now)
         for session_id in [each for each in self.sessions if each not in found]:
             _log.warning("the spool of session %s was removed, and what waited in it", session_id.hex())

@@ -12,6 +12,7 @@ from sender_rig import rig as rig
 from spool_writer import SpoolWriter
 
 from contexta_client.capture import spool_format as fmt
+from contexta_client.capture import spool_place
 from contexta_client.sender import daemon_start, session
 
 
@@ -136,6 +137,38 @@ def test_what_dead_processes_left_goes_with_a_deleted_workspace(rig: Rig) -> Non
     shutil.rmtree(rig.workspace)
     rig.turn_until(lambda: not writer.path.exists())
     assert living.path.exists()
+
+
+@pytest.mark.parametrize("gone", ["unplugged", "renamed", "under a file"])
+def test_what_dead_processes_left_waits_for_a_workspace_whose_disk_is_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gone: str
+) -> None:
+    monkeypatch.setenv(spool_place.BASE_VARIABLE, str(tmp_path / "spools"))
+    disk, away = tmp_path / "disk", tmp_path / "away"
+    disk.mkdir()
+    rig = Rig(disk)
+    writer = rig.writer()
+    writer.begin()
+    rig.turn_until(lambda: rig.service.sessions)
+    disk.rename(away)
+    if gone == "unplugged":
+        disk.mkdir()  # the folder on which it was mounted
+    elif gone == "under a file":
+        disk.touch()
+    writer.vanish()
+    rig.turn_until(lambda: not rig.service.sessions)  # it is not kept waiting for, and no daemon is started for it
+    assert not rig.service.spools.wanted()
+    rig.replace_sender()
+    rig.turn_until(lambda: not rig.service.sessions)
+    rig.turn(0.3)
+    assert writer.path.exists()
+    if gone != "renamed":
+        disk.unlink() if disk.is_file() else disk.rmdir()
+    away.rename(disk)
+    rig.daemon.start()
+    rig.turn_until(lambda: not writer.path.exists())
+    assert rig.daemon.only().closed
+    rig.close()
 
 
 def test_what_the_first_process_left_before_the_workspace_was_made_is_kept(rig: Rig) -> None:
