@@ -42,8 +42,9 @@ class DaemonStart:
     def ensure(self, now: float) -> None:
         """Start a daemon if that is due."""
         self._reap()
-        if self._started and not (self.workspace / "daemon").is_dir():  # deleted, and the daemon ends
-            self._next_s = min(self._next_s, self._started_at + ANEW_AFTER_S)
+        is_away = self._started and not (self.workspace / "daemon").is_dir()
+        if is_away:  # deleted, and the daemon ends; or it cannot be made, and is not long waited for when it is back
+            self._next_s = min(self._next_s, self._started_at + (FIRST_BACKOFF_S if self.trouble else ANEW_AFTER_S))
         if now < self._next_s or self._child is not None:
             return
         config = self._read_config()
@@ -53,7 +54,7 @@ class DaemonStart:
             return
         if self._started:  # the last start led to nothing
             self.trouble = self.trouble or f"the daemon does not serve; see {self.workspace / 'daemon' / 'daemon.log'}"
-            self._backoff_s = min(2 * self._backoff_s, LAST_BACKOFF_S)
+            self._backoff_s = FIRST_BACKOFF_S if is_away else min(2 * self._backoff_s, LAST_BACKOFF_S)
         self._next_s = now + self._backoff_s
         try:
             self._child = start_daemon(self.workspace, _with_our_priority(config))
