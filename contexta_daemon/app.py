@@ -19,6 +19,7 @@ import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from contexta._file_limit import raise_file_limit
 from contexta._log_lines import LINE, PlainFormatter
 from contexta._priority import give_way
 from contexta._version import PROTOCOL_MAX, PROTOCOL_MIN, __version__
@@ -72,6 +73,7 @@ def run(tenancy: Tenancy, patch: Mapping[str, Any], *, to_terminal: bool) -> int
     try:
         config = load_config(patch=dict(patch), workspace=tenancy.workspace)
         give_way(config.daemon.nice, own_session=not to_terminal)
+        raise_file_limit()
         anyio.run(_serve, tenancy, config)
     except (ContextaError, LogError, OSError) as error:
         _log.error("the daemon cannot serve: %s", error)

@@ -13,6 +13,7 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from contexta._file_limit import raise_file_limit
 from contexta._log_lines import LINE, PlainFormatter
 from contexta._priority import give_way
 from contexta._private_folders import make_folder, refuse_strangers
@@ -63,6 +64,7 @@ def elected(workspace: Path, *, foreground: bool) -> Service | None:
         leave_terminal()
     config = read_config(control)
     give_way(int(config.get("daemon", {}).get("nice", 10)), own_session=not foreground)
+    raise_file_limit()
     from .service import Service
 
     service = Service(workspace, lambda: read_config(control), still_ours=lambda: is_same_file(lock, lock_path))

@@ -185,6 +185,10 @@ class SpoolReader:
         """Return how many values a row of a series has; 1 for a series that could not be read."""
         return self._widths.get(group, 1)
 
+    def unmap(self) -> None:
+        """Let go of all blocks, and of the descriptor that each mapping holds; those that are read are mapped again."""
+        self._blocks.clear()
+
     def delete(self, kind: int, group: int, number: int) -> int:
         """Delete a block that is durable; return the bytes that this frees of the spool's bound."""
         path = self._forget(kind, group, number)

@@ -145,7 +145,7 @@ class Service:
             self._beat()
             room = IN_FLIGHT_BYTES - sum(each.in_flight_bytes for each in self.sessions.values())
             try:
-                moved |= self._serve(now, session_id, session, room)
+                moved |= self._serve_within_limits(now, session_id, session, room)
             except Exception as error:  # one bad spool must not keep the others waiting
                 _log.exception("session %s cannot go on; it is tried again", session_id.hex())
                 session.restart(now, failure_of(error))
@@ -155,6 +155,15 @@ class Service:
             self._next_report = now + REPORT_EVERY_S
             self._report()
         return moved
+
+    def _serve_within_limits(self, now: float, session_id: bytes, session: Session, room_bytes: int) -> bool:
+        """Serve a session, if need be without the blocks that all have mapped: its own must fit the limit of files."""
+        try:
+            return self._serve(now, session_id, session, room_bytes)
+        except OSError as error:
+            if not self.spools.make_room_for(error):
+                raise
+        return self._serve(now, session_id, session, room_bytes)
 
     def _serve(self, now: float, session_id: bytes, session: Session, room_bytes: int) -> bool:
         moved = session.collect(now)

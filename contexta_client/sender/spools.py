@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import shutil
@@ -77,6 +78,7 @@ class Spools:
         try:
             found = session_folders([*self.roots, self.spilled])
         except OSError as error:  # for now; nothing is known of what is there
+            self.make_room_for(error)
             _log.error("spools cannot be listed, and are looked for again: %s", error)
             return
         for session_id, folders in found.items():
@@ -88,6 +90,14 @@ class Spools:
         for session_id in [each for each in self.sessions if each not in found]:
             _log.warning("the spool of session %s was removed, and what waited in it", session_id.hex())
             self.sessions.pop(session_id).reader.close()
+
+    def make_room_for(self, error: OSError) -> bool:
+        """Let go of all mapped blocks where too many files are open; return whether that was the error."""
+        if error.errno not in (errno.EMFILE, errno.ENFILE):
+            return False
+        for session in self.sessions.values():
+            session.reader.unmap()
+        return True
 
     def remove(self, session_id: bytes) -> None:
         """Delete a session's folders: all of it is durable, or nobody wants it."""

@@ -44,6 +44,16 @@ def mode(path: Path) -> int:
     return path.stat().st_mode & 0o777
 
 
+def test_it_may_open_more_files_than_the_process_that_started_it(start, tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (512, hard))
+    try:
+        daemon: DaemonProcess = start(tmp_path / "ws").serves()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE)[0] > 512
+
+
 def test_it_serves_and_everything_it_makes_is_its_owners_alone(start, tmp_path: Path) -> None:
     daemon: DaemonProcess = start(tmp_path / "ws").serves()
     with daemon.calls() as calls:
