@@ -109,10 +109,7 @@ class Spools:
 
     def _take_up(self, session_id: bytes, folders: list[Path], now: float) -> None:
         try:
-            reader = SpoolReader(session_id, folders)
-        except FileNotFoundError:
-            self._look_after_headerless(session_id, folders)
-            return
+            reader = self._opened(session_id, folders)
         except ValueError as error:
             _log.error("the spool %s cannot be read and is left alone: %s", folders[0], error)
             self._unreadable.add(session_id)
@@ -122,6 +119,8 @@ class Spools:
                 _log.error("the spool %s cannot be read, and is tried again: %s", folders[0], error)
             self._refused.add(session_id)
             return
+        if reader is None:
+            return
         if int(reader.words[fmt.SENDER_PID]):
             self._taken_over.add(session_id)
         reader.words[fmt.SENDER_PID] = os.getpid()
@@ -130,9 +129,17 @@ class Spools:
         session.answers.recount()
         _log.info("following session %s of process %d", session_id.hex(), reader.pid)
 
+    def _opened(self, session_id: bytes, folders: list[Path]) -> SpoolReader | None:
+        """Return the reader of a spool; None where it has no header yet. Raises OSError and ValueError."""
+        try:
+            return SpoolReader(session_id, folders)
+        except FileNotFoundError:
+            self._look_after_headerless(session_id, folders)
+            return None
+
     def _look_after_headerless(self, session_id: bytes, folders: list[Path]) -> None:
         """Blocks on disk whose header is gone (a restart emptied the memory) get one, so that they are sent; a folder
-        whose maker died before it made the header is removed."""
+        whose maker died before it made the header is removed. Raises OSError."""
         folder = folders[0]
         if folders == [self.spilled / session_id.hex()]:
             prefix = fmt.HEADER_PREFIX.pack(fmt.HEADER_MAGIC, fmt.VERSION, fmt.HEADER_BYTES, session_id, 0)

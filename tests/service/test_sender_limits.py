@@ -9,6 +9,7 @@ import pytest
 from sender_rig import Rig
 from sender_rig import rig as rig
 
+from contexta_client.capture import spool_format as fmt
 from contexta_client.sender import follow
 
 
@@ -59,3 +60,28 @@ def test_spools_that_cannot_be_listed_for_lack_of_descriptors_let_go_of_some(
     writer.row(1.0)
     rig.flush(writer)
     assert rig.daemon.only().values == [1.0]
+
+
+@pytest.mark.parametrize("call", ["write_bytes", "exists"])
+def test_blocks_that_cannot_be_given_a_header_now_keep_no_other_session_waiting(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    orphan = rig.workspace / "cache" / "spill" / ("ab" * 16)
+    headerless = rig.root / ("cd" * 16)
+    for folder in (orphan, headerless):
+        folder.mkdir(parents=True)
+    real = getattr(Path, call)
+
+    def refuse(path: Path, *arguments: object) -> object:
+        if path.name == ".header" or path == headerless:
+            raise OSError(errno.EIO, "the disk is ill")
+        return real(path, *arguments)
+
+    rig.daemon.start()
+    writer = rig.writer()
+    writer.begin()
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, call, refuse)
+        rig.flush(writer)
+    assert (orphan / fmt.HEADER_NAME).exists() is (call == "exists")
+    rig.turn_until(lambda: not orphan.exists())  # as soon as it can have one, it is delivered
