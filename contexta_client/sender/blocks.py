@@ -110,6 +110,15 @@ class Block:
             stretch = min(2 * stretch, 1 << 16)
         return index
 
+    def is_finished(self) -> bool:
+        """Whether nobody writes to it any more: every slot is committed or void, or an END stands behind the frames."""
+        if self.header.kind != fmt.JOURNAL:
+            return bool(self.columns[0].all())
+        found, _, offset = self.next_frame(0)
+        while found not in (OPEN, END):
+            found, _, offset = self.next_frame(offset)
+        return found == END
+
     def next_frame(self, offset: int) -> tuple[int, bytes, int]:
         """Return (what is there, its body, the next offset). What is DAMAGED may be on its way: look again."""
         capacity, start = self.header.capacity, fmt.BLOCK_HEADER_BYTES

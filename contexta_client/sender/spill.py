@@ -43,7 +43,8 @@ class Spill:
     def relieve(self, session: Session, bound_bytes: int, now: float) -> bool:
         """Move a session's passed blocks, while its spool is over half its bound. Returns whether some were moved.
 
-        Stops after a moment: what is left is moved at the next look. What cannot be moved stays where it is.
+        Stops after a moment: what is left is moved at the next look. What cannot be moved stays where it is, and so does
+        a block that a living writer may still write to. Raises OSError when a block cannot be opened.
         """
         words, reader = session.words, session.reader
         if now < self._retry_at or _waiting(session) * 2 < bound_bytes:
@@ -56,6 +57,9 @@ class Spill:
                 continue
             if monotonic() > end or _waiting(session) * 2 < bound_bytes:
                 return moved
+            block = None if session.gone else reader.block(kind, group, number)
+            if block is not None and not block.is_finished():
+                continue  # a call that has claimed a slot commits it in the memory that it has mapped
             size = _size(path)
             if self.used_bytes(now) + size > self.limit_bytes:
                 self._refuse(now, f"{self.folder} holds as much as capture.spill_bytes allows")

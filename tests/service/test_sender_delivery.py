@@ -324,6 +324,30 @@ def test_blocks_move_to_disk_while_the_daemon_is_away_and_are_delivered_from_the
     assert not spilled.exists()
 
 
+@pytest.mark.parametrize("alive", [True, False])
+def test_a_block_that_a_call_may_still_write_to_is_not_moved(rig: Rig, alive: bool) -> None:
+    rig.config["capture"] = {"spool_bytes": 2_000}
+    rig.replace_sender()
+    writer = rig.writer()
+    writer.begin()
+    writer.block(fmt.JOURNAL)  # and the one before has no END yet
+    for value in range(16):
+        writer.row(float(value), time=int(value != 3), capacity=16)
+    late = writer._blocks[fmt.ROWS, 0][1]
+    for value in range(16, 64):
+        writer.row(float(value), capacity=16)
+    if not alive:
+        writer.vanish()
+    spilled = rig.workspace / "cache" / "spill" / writer.session_id.hex()
+    rig.turn_until((spilled / "rows-2").exists)
+    assert {(spilled / name).exists() for name in ("rows-0", "journal-0")} == {not alive}
+    if alive:
+        late[3 * 16 * 8 :].cast("q")[3] = 1
+        rig.turn_until((spilled / "rows-0").exists)
+    rig.daemon.start()
+    rig.turn_until(lambda: rig.daemon.sessions and len(rig.daemon.only().values) == 63 + alive)
+
+
 def test_no_more_is_moved_to_disk_than_may_be(rig: Rig) -> None:
     rig.config["capture"] = {"spool_bytes": 2_000, "spill_bytes": 2_000}
     rig.replace_sender()
@@ -345,7 +369,7 @@ def test_blocks_on_disk_that_outlived_the_memory_are_delivered(rig: Rig) -> None
     rig.replace_sender()
     writer = rig.writer()
     writer.begin()
-    writer.block(fmt.JOURNAL)
+    writer.entry("event", key="in the next block", message="m" * 5000)
     for value in range(64):
         writer.row(float(value), capacity=16)
     spilled = rig.workspace / "cache" / "spill" / writer.session_id.hex()
