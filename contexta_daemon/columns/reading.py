@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from contexta_daemon.catalog.tally import NO_RANK
 from contexta_daemon.log import Position
 
 from .arrow import ArrowColumn, fetch_columns
@@ -52,11 +53,14 @@ def read_columns(
 ) -> tuple[ColumnPoints, Position]:
     """Return the points of a metric in an attempt of a run, and up to where in the log they are all that there is.
 
-    `stage_id`, `rank`: only those of this stage, or rank. Files that cannot be read count for nothing: the log has all.
+    `stage_id`, `rank`: only those of this stage, or rank; "" and NO_RANK (tally.py): of none. Files that cannot be read
+    count for nothing: the log has all.
     """
     conditions, values = ["run_id = ?", "attempt = ?", "key = ?"], [run_id, attempt, key]
     for name, wanted in (("stage_id", stage_id), ("rank", rank)):
-        if wanted is not None:
+        if wanted in ("", NO_RANK):
+            conditions.append(f"{name} IS NULL")
+        elif wanted is not None:
             conditions.append(f"{name} = ?")
             values.append(wanted)
     for left in reversed(range(ATTEMPTS)):

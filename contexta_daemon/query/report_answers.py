@@ -33,9 +33,12 @@ from contexta.interpretation.reports import (
 )
 from contexta.rendering import to_csv, to_html, to_json, to_markdown
 from contexta.v1 import query_pb2 as pb
+from contexta_daemon.catalog.tally import NO_RANK
 
+from .finding import find_run
 from .fleet_answers import make_alerts, make_trend, series_of, which_runs
 from .run_answers import runs_to_compare
+from .series import SeriesWanted
 from .sources import Sources
 
 MAX_CURVES = 8
@@ -146,8 +149,7 @@ def _curve(
         title += ", mean of ranks" if len(of_runs) < len(series) else ""
     else:
         lines = [
-            _line(sources, each, f"{_label(runs, each)}{'' if each.rank is None else f' rank {each.rank}'}")
-            for each in series[:MAX_LINES]
+            _line(sources, each, _line_name(runs, each), only_rank=len(series) > 1) for each in series[:MAX_LINES]
         ]
         title += f" ({MAX_LINES} of {len(series)} lines)" if len(series) > MAX_LINES else ""
     unit = next((each.unit for each in series if each.unit), None)
@@ -158,12 +160,18 @@ def _label(runs: Sequence[RunFacts], series: SeriesSummary) -> str:
     return next(each.run.name for each in runs if each.run.run_id == series.run_id)
 
 
+def _line_name(runs: Sequence[RunFacts], series: SeriesSummary) -> str:
+    return _label(runs, series) + ("" if series.rank is None else f" rank {series.rank}")
+
+
+def _wanted(sources: Sources, summary: SeriesSummary, rank: int | None = None) -> SeriesWanted:
+    """The points of a summary's run, metric and stage, or where it is of none, those of no stage."""
+    return SeriesWanted(find_run(sources.connection, summary.run_id), summary.metric_key, summary.stage_id or "", rank)
+
+
 def _mean_line(sources: Sources, summary: SeriesSummary, name: str) -> ChartLine:
     """One line for all ranks of a run: at each step the mean of their values."""
-    asked = pb.GetStepSeriesRequest(
-        run_id=summary.run_id, metric_key=summary.metric_key, stage_id=summary.stage_id or ""
-    )
-    found = sources.series(asked)
+    found = sources.series(_wanted(sources, summary))
     steps, place = np.unique(found.steps[found.has_step], return_inverse=True)
     values = found.values[found.has_step]
     with np.errstate(all="ignore"):
@@ -172,11 +180,9 @@ def _mean_line(sources: Sources, summary: SeriesSummary, name: str) -> ChartLine
     return ChartLine(name, tuple(steps[kept].astype(float).tolist()), tuple(means[kept].tolist()))
 
 
-def _line(sources: Sources, summary: SeriesSummary, name: str) -> ChartLine:
-    asked = pb.GetStepSeriesRequest(
-        run_id=summary.run_id, metric_key=summary.metric_key, stage_id=summary.stage_id or "", max_points=CURVE_POINTS,
-        rank=summary.rank,
-    )  # fmt: skip
-    found = sources.series(asked)
+def _line(sources: Sources, summary: SeriesSummary, name: str, *, only_rank: bool) -> ChartLine:
+    """One line for a series; only_rank: beside others, whose points are not to be in it."""
+    rank = NO_RANK if summary.rank is None else summary.rank
+    found = sources.series(_wanted(sources, summary, rank if only_rank else None), max_points=CURVE_POINTS)
     steps, values = found.steps[found.has_step].astype(float), found.values[found.has_step]
     return ChartLine(name, tuple(steps.tolist()), tuple(values.tolist()))

@@ -28,9 +28,10 @@ from contexta.interpretation.messages import from_message, to_message
 from contexta.interpretation.stragglers import THRESHOLD, RankTimes, find_stragglers
 from contexta.v1 import query_pb2 as pb
 
-from .finding import find_run
+from .finding import FoundRun, find_run
 from .pages import Pages
 from .records import Cursor, RecordFilter
+from .series import SeriesWanted
 from .sources import Sources
 
 MAX_COMPARED = 200
@@ -180,7 +181,7 @@ def stragglers(sources: Sources, request: pb.FindStragglersRequest) -> pb.Stragg
         return to_message(replace(report, completeness_notes=(note,)), pb.StragglerReport)
     for (stage_id, stage_name), series in by_stage.items():
         key = _telling_key(series)
-        times = _rank_times(sources, run.run_ref, run.attempt, key, stage_id)
+        times = _rank_times(sources, run, key, stage_id)
         found = find_stragglers(
             run.run_ref, key, stage_id, stage_name, times, threshold=request.threshold or THRESHOLD
         )
@@ -202,10 +203,9 @@ def _telling_key(series: Sequence[SeriesSummary]) -> str:
     return max(ranks, key=lambda key: (len(ranks[key]), points[key], key))
 
 
-def _rank_times(sources: Sources, run_ref: str, attempt: int, key: str, stage_id: str | None) -> list[RankTimes]:
-    asked = pb.GetStepSeriesRequest(run_id=run_ref, attempt=attempt, metric_key=key, stage_id=stage_id or "")
-    series = sources.series(asked)
-    workers = sources.listing.workers(pb.ListWorkersRequest(run_id=run_ref, attempt=attempt)).workers
+def _rank_times(sources: Sources, run: FoundRun, key: str, stage_id: str | None) -> list[RankTimes]:
+    series = sources.series(SeriesWanted(run, key, stage_id or ""))
+    workers = sources.listing.workers(pb.ListWorkersRequest(run_id=run.run_ref, attempt=run.attempt)).workers
     hosts = {each.rank: each.host for each in workers if each.HasField("rank")}
     found = []
     for rank in np.unique(series.ranks[series.ranks >= 0]).tolist():

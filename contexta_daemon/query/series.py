@@ -6,7 +6,6 @@ Of the log only the batches are read that the catalog says hold it.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,9 @@ from contexta_daemon.catalog import BEGINNING
 from contexta_daemon.catalog.observations import as_float, whole_number
 from contexta_daemon.catalog.ranges import IdSet
 from contexta_daemon.catalog.schema import HAS_METRICS, HAS_STORED
+from contexta_daemon.catalog.tally import NO_RANK
 from contexta_daemon.columns import ColumnPoints, read_columns, stored_metric
+from contexta_daemon.columns.gathering import Series
 from contexta_daemon.log import LogCorruptError, LogTruncatedError, Position, ReadableLog
 
 from .finding import FoundRun, find_run
@@ -88,6 +89,20 @@ class _Source:
     scopes: frozenset[int]
 
 
+@dataclass(frozen=True, slots=True)
+class SeriesWanted:
+    """Which points of a run: of a metric, of a stage ("": of none), of a rank (NO_RANK: of none). None: any."""
+
+    run: FoundRun
+    key: str
+    stage: str | None = None
+    rank: int | None = None
+
+    def is_of_rank(self, rank: int | None) -> bool:
+        """Whether what a process of this rank captured is wanted."""
+        return self.rank is None or self.rank == (NO_RANK if rank is None else rank)
+
+
 def read_series(
     connection: sqlite3.Connection,
     log: ReadableLog,
@@ -95,36 +110,55 @@ def read_series(
     *,
     columns: Path | None = None,
 ) -> query_pb2.GetStepSeriesResponse:
-    """Return the points of a metric in a run, ordered by (step, time); those without a step come first.
+    """Return the points of a metric in a run, of all stages and ranks unless the request names one; see `read_points`.
 
-    `columns`: the folder of the columns, where there are any; else all is read from the log.
-    Raises NotFoundError for a run or metric that is not there, ValidationError when the answer is too long to be sent
-    whole.
+    Raises NotFoundError for a run, stage or metric that is not there, ValidationError as `read_points`.
     """
     run = find_run(connection, request.run_id, request.attempt)
     stage = _stage(connection, run, request.stage_id, request.stage_name)
-    sources = _sources(connection, run, request, stage)
+    rank = request.rank if request.HasField("rank") else None
+    wanted = SeriesWanted(run, request.metric_key, stage, rank)
+    return read_points(connection, log, wanted, columns=columns, max_points=request.max_points)
+
+
+def read_points(
+    connection: sqlite3.Connection,
+    log: ReadableLog,
+    wanted: SeriesWanted,
+    *,
+    columns: Path | None = None,
+    max_points: int = 0,
+) -> query_pb2.GetStepSeriesResponse:
+    """Return points of a run ordered by (step, time); those without a step come first.
+
+    `columns`: the folder of the columns, where there are any; else all is read from the log. `max_points`: see
+    GetStepSeriesRequest. Raises NotFoundError where the run has no such metric, ValidationError when the answer is too
+    long to be sent whole.
+    """
+    run = wanted.run
+    if not _is_summed_up(connection, run, wanted.key):
+        raise _no_metric(connection, run, wanted.key)
+    sources = _sources(connection, wanted)
     points, start = _Points(), BEGINNING
     if columns is not None:
         found, start = read_columns(
             columns,
             run_id=run.run_ref,
             attempt=run.attempt,
-            key=request.metric_key,
-            stage_id=stage or None,
-            rank=request.rank if request.HasField("rank") else None,
+            key=wanted.key,
+            stage_id=wanted.stage,
+            rank=wanted.rank,
         )
         points.add_columns(found)
     for source in sources:
         _read_source(connection, log, source, start, points)
-    _read_stored(connection, log, run, request, stage, start, points)
-    unit = _unit(connection, run, request.metric_key, sources)
-    return _reply(run.run_ref, stage, unit, points, request.max_points)
+    _read_stored(connection, log, wanted, start, points)
+    return _reply(run.run_ref, wanted.stage or "", _unit(connection, wanted), points, max_points)
 
 
-def _stage(connection: sqlite3.Connection, run: FoundRun, stage_id: str, stage_name: str) -> str:
+def _stage(connection: sqlite3.Connection, run: FoundRun, stage_id: str, stage_name: str) -> str | None:
     if not stage_id and not stage_name:
-        return ""
+        return None
     row = connection.execute(
         "SELECT ref FROM scopes WHERE run = ? AND kind = 2 AND (ref = ? OR name = ?)", (run.id, stage_id, stage_name)
     ).fetchone()
@@ -137,38 +171,36 @@ def _stage(connection: sqlite3.Connection, run: FoundRun, stage_id: str, stage_n
     return str(row[0])
 
 
-def _sources(
-    connection: sqlite3.Connection, run: FoundRun, request: query_pb2.GetStepSeriesRequest, stage: str
-) -> list[_Source]:
+def _sources(connection: sqlite3.Connection, wanted: SeriesWanted) -> list[_Source]:
     rows = connection.execute(
         "SELECT s.id, s.session_id, s.rank, k.key_id FROM run_sessions j JOIN sessions s ON s.id = j.session "
         "JOIN session_keys k ON k.session = s.id WHERE j.run = ? AND k.key = ?",
-        (run.id, request.metric_key),
-    ).fetchall()
+        (wanted.run.id, wanted.key),
+    )
     keys: dict[tuple[int, bytes, int | None], set[int]] = {}
     for session, session_id, rank, key_id in rows:
-        if not request.HasField("rank") or rank == request.rank:
+        if wanted.is_of_rank(rank):
             keys.setdefault((session, session_id, rank), set()).add(key_id)
-    if not rows and not _is_summed_up(connection, run, request.metric_key):
-        raise _no_metric(connection, run, request.metric_key)
     return [
-        _Source(session, session_id, rank, frozenset(ids), _scopes(connection, run, session, stage))
+        _Source(session, session_id, rank, frozenset(ids), _scopes(connection, wanted, session))
         for (session, session_id, rank), ids in keys.items()
     ]
 
 
-def _scopes(connection: sqlite3.Connection, run: FoundRun, session: int, stage: str) -> frozenset[int]:
+def _scopes(connection: sqlite3.Connection, wanted: SeriesWanted, session: int) -> frozenset[int]:
     """The scope ids by which a session means this run, or a stage of it and all within."""
     rows = connection.execute(
         "SELECT o.scope_id FROM session_scopes o LEFT JOIN scopes s ON s.id = o.target AND o.kind IN (2, 3, 4, 5) "
-        "WHERE o.session = ? AND o.run = ? AND (? = '' OR s.ref = ? OR s.stage_ref = ?)",
-        (session, run.id, stage, stage, stage),
+        "WHERE o.session = ?1 AND o.run = ?2 "
+        "AND (?3 IS NULL OR iif(o.kind = 2, s.ref, coalesce(s.stage_ref, '')) = ?3)",
+        (session, wanted.run.id, wanted.stage),
     )
     return frozenset(row[0] for row in rows)
 
 
 def _is_summed_up(connection: sqlite3.Connection, run: FoundRun, key: str) -> bool:
-    """Whether a metric was captured, or put through a store."""
+    """Whether a metric was captured, or put through a store. It is written with the catalog's position, so that it
+    holds of all that the catalog has applied."""
     found = connection.execute("SELECT 1 FROM summaries WHERE run = ? AND key = ? LIMIT 1", (run.id, key)).fetchone()
     return found is not None
 
@@ -176,28 +208,18 @@ def _is_summed_up(connection: sqlite3.Connection, run: FoundRun, key: str) -> bo
 def _no_metric(connection: sqlite3.Connection, run: FoundRun, key: str) -> NotFoundError:
     from difflib import get_close_matches
 
-    keys = [
-        row[0]
-        for row in connection.execute(
-            "SELECT DISTINCT k.key FROM run_sessions j JOIN session_keys k ON k.session = j.session WHERE j.run = ?",
-            (run.id,),
-        )
-    ]
+    keys = [row[0] for row in connection.execute("SELECT DISTINCT key FROM summaries WHERE run = ?", (run.id,))]
     near = get_close_matches(key, keys, n=1, cutoff=0.4)
     hint = f" The nearest is {near[0]!r}." if near else f" It has {', '.join(sorted(keys)[:10])}." if keys else ""
     return NotFoundError(f"{run.run_ref} has no metric {key!r}.{hint}", details={"nearest": near[0] if near else ""})
 
 
-def _unit(connection: sqlite3.Connection, run: FoundRun, key: str, sources: Sequence[_Source]) -> str:
-    for source in sources:
-        for key_id in sorted(source.keys):
-            row = connection.execute(
-                "SELECT unit FROM session_keys WHERE session = ? AND key_id = ?", (source.session, key_id)
-            ).fetchone()
-            if row and row[0]:
-                return str(row[0])
+def _unit(connection: sqlite3.Connection, wanted: SeriesWanted) -> str:
+    """The unit in this run: a process may have captured the same key into another one in another unit."""
     row = connection.execute(
-        "SELECT unit FROM summaries WHERE run = ? AND key = ? AND unit != '' LIMIT 1", (run.id, key)
+        "SELECT unit FROM summaries WHERE run = ?1 AND key = ?2 AND unit != '' AND (?3 IS NULL OR stage_ref = ?3) "
+        "AND (?4 IS NULL OR rank = ?4) LIMIT 1",
+        (wanted.run.id, wanted.key, wanted.stage, wanted.rank),
     ).fetchone()
     return str(row[0]) if row else ""
 
@@ -233,9 +255,7 @@ def _read_source(
 def _read_stored(
     connection: sqlite3.Connection,
     log: ReadableLog,
-    run: FoundRun,
-    request: query_pb2.GetStepSeriesRequest,
-    stage: str,
+    wanted: SeriesWanted,
     start: Position,
     points: _Points,
 ) -> None:
@@ -244,11 +264,6 @@ def _read_stored(
         "SELECT segment, offset FROM batches WHERE kinds & ? AND (segment, offset) >= (?, ?) ORDER BY id",
         (HAS_STORED, start.segment, start.offset),
     )
-    wanted: dict[str, Any] = {"run_id": run.run_ref, "attempt": run.attempt, "key": request.metric_key}
-    if stage:
-        wanted["stage_id"] = stage
-    if request.HasField("rank"):
-        wanted["rank"] = request.rank
     for segment, offset in rows:
         position = Position(segment, offset)
         try:
@@ -260,11 +275,19 @@ def _read_stored(
             if not entry.HasField("record_stored"):
                 continue
             made = stored_metric(connection, logged.envelope.session_id, entry.record_stored, position, item)
-            if made is not None and all(getattr(made.series, name) == value for name, value in wanted.items()):
+            if made is not None and _is_wanted(made.series, wanted):
                 if made.wide is not None:
                     points.wide[points.count] = made.wide
                 step, value = np.array([made.step], dtype=np.int64), np.array([made.value])
                 points.add(step, value, np.array([made.time_ns], dtype=np.int64), made.series.rank)
+
+
+def _is_wanted(series: Series, wanted: SeriesWanted) -> bool:
+    return (
+        (series.run_id, series.attempt, series.key) == (wanted.run.run_ref, wanted.run.attempt, wanted.key)
+        and wanted.stage in (None, series.stage_id or "")
+        and wanted.is_of_rank(series.rank)
+    )
 
 
 def _take(batch: DecodedBatch, source: _Source, groups: dict[int, npt.NDArray[np.bool_]], points: _Points) -> None:

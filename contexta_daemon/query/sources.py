@@ -36,7 +36,7 @@ from .finding import FoundRun, find_run
 from .listing import Listing
 from .pages import Pages
 from .records import Cursor, RecordFilter
-from .series import read_series
+from .series import SeriesWanted, read_points
 
 MAX_SCOPES = 10_000  # batches or samples of a run that a question looks at
 MAX_DEGRADED = 1_000
@@ -63,9 +63,10 @@ class Sources:
     def listing(self) -> Listing:
         return Listing(self.connection)
 
-    def series(self, asked: query_pb2.GetStepSeriesRequest) -> StepSeries:
+    def series(self, wanted: SeriesWanted, *, max_points: int = 0) -> StepSeries:
         """Return the points of a metric. Raises NotFoundError."""
-        return step_series(read_series(self.connection, self.log, asked, columns=self.columns), asked.metric_key)
+        found = read_points(self.connection, self.log, wanted, columns=self.columns, max_points=max_points)
+        return step_series(found, wanted.key)
 
     def facts(self, run_id: str, attempt: int = 0, *, scopes: bool = True, degraded: bool = True) -> RunFacts:
         """Return what is known of a run. scopes, degraded: whether batches and samples, and degraded records, are

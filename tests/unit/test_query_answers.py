@@ -250,6 +250,7 @@ def test_a_series_of_one_stage_has_what_was_captured_within_it(store):
 
 def test_an_unknown_metric_is_told_with_the_nearest(store):
     begin(store.log)
+    store.log.add(1, columns=[columns([1.0], series=(2, 1))])
     with pytest.raises(NotFoundError, match="loss"):
         store.series(metric_key="los")
 

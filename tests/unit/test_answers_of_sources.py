@@ -1,0 +1,97 @@
+"""Answers out of a catalog, a log and columns, without a daemon in between."""
+
+import pytest
+from column_files import Bench
+from logged import columns, key_defined, run_opened, scope_opened, session_opened
+
+from contexta.errors import NotFoundError
+from contexta.v1 import query_pb2 as q
+from contexta_daemon.query import read_series, report_answers, run_answers
+from contexta_daemon.query.sources import Sources
+
+
+class Asked(Bench):
+    """The same, with the sources that questions are asked of: of the log alone, and of columns where they are written.
+    """
+
+    def sources(self, *, of_columns: bool = False) -> Sources:
+        self.run() if of_columns else self.catch_up()
+        connection = self.catalog.connect()
+        return Sources(connection, self.log, self.log.committed, (), self.folder if of_columns else None)
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = Asked(tmp_path)
+    yield store
+    store.close()
+
+
+def begin(store, run="r", *, scope=1, session=1, unit="", rank=None):
+    """Open a run as `scope`, a stage in it as the scope behind, and a metric `loss` with the id of the run."""
+    store.log.add(
+        session,
+        session_opened(job="j", rank=rank),
+        run_opened(scope, f"run:p.{run}"),
+        scope_opened(scope + 1, scope, "stage", f"stage:p.{run}.train"),
+        key_defined(scope, "loss", unit=unit),
+    )
+
+
+def charts(report):
+    return {chart.title: [line.y for line in chart.lines] for section in report.sections for chart in section.charts}
+
+
+# --- series ---
+
+
+@pytest.mark.parametrize("of_columns", [False, True])
+def test_a_chart_of_the_runs_own_metric_has_no_point_of_a_stage(store, of_columns):
+    for number, run in enumerate(("r", "s")):
+        begin(store, run, session=number)
+        store.log.add(number, columns=[columns([100.0, 101.0], series=(1, 1), step=[1, 2])])
+        store.log.add(number, columns=[columns([1.0, 0.5], series=(2, 1), step=[1, 2])])
+    sources = store.sources(of_columns=of_columns)
+    found = charts(report_answers.build(sources, q.BuildReportRequest(kind="snapshot", run_ids=["r"])))
+    assert found["loss"] == [(100.0, 101.0)] and found["loss in train"] == [(1.0, 0.5)]
+    found = charts(report_answers.build(sources, q.BuildReportRequest(kind="comparison", run_ids=["r", "s"])))
+    assert found["loss"] == [(100.0, 101.0)] * 2 and found["loss in train"] == [(1.0, 0.5)] * 2
+
+
+@pytest.mark.parametrize("of_columns", [False, True])
+def test_a_line_of_no_rank_has_no_point_of_a_rank(store, of_columns):
+    for session, rank in enumerate((None, 0)):
+        begin(store, session=session, rank=rank)
+        store.log.add(session, columns=[columns([session + 0.0, session + 0.5], series=(2, 1), step=[1, 2])])
+    found = charts(
+        report_answers.build(store.sources(of_columns=of_columns), q.BuildReportRequest(kind="snapshot", run_ids=["r"]))
+    )
+    assert found["loss in train"] == [(0.0, 0.5), (1.0, 1.5)]
+
+
+def test_a_straggler_is_looked_for_among_points_of_the_run_itself(store):
+    times = 1_767_225_600_000_000_000
+    for rank in range(4):
+        begin(store, session=rank, rank=rank)
+        late = 10**9 * (10 if rank == 3 else 1)
+        at = [times + late * step for step in range(1, 13)]
+        store.log.add(rank, columns=[columns([0.0] * 12, series=(1, 1), step=range(2, 14), time_ns=at)])
+        same = [times - 10**12 + step for step in range(1, 25)]
+        store.log.add(rank, columns=[columns([0.0] * 24, series=(2, 1), step=range(2, 26), time_ns=same)])
+    found = run_answers.stragglers(store.sources(), q.FindStragglersRequest(run_id="r"))
+    assert [each.rank for each in found.stragglers if not each.stage_name] == [3]
+
+
+def test_a_series_is_of_its_run_alone_where_one_process_captured_several(store):
+    begin(store, "a", unit="nats")
+    begin(store, "b", scope=3)
+    begin(store, "c", scope=5, unit="bits")
+    store.log.add(1, columns=[columns([1.0], series=(2, 1)), columns([2.0], series=(6, 5))])
+    sources = store.sources()
+
+    def series(run):
+        return read_series(sources.connection, store.log, q.GetStepSeriesRequest(run_id=run, metric_key="loss"))
+
+    assert (series("a").unit, series("c").unit) == ("nats", "bits")
+    with pytest.raises(NotFoundError, match="no metric 'loss'"):
+        series("b")
