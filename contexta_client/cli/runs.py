@@ -127,7 +127,7 @@ def show(terminal: Terminal, run_id: str, attempt: int) -> None:
     found = questions.run(run_id, attempt)
     stages = questions.stages(found.run_id, found.attempt)
     workers = questions.workers(found.run_id, found.attempt)
-    artifacts = questions.artifacts(found.run_id)
+    artifacts = questions.artifacts(found.run_id, attempt=found.attempt)
     environment = questions.environment(found.run_id, found.attempt)
     if terminal.as_json:
         terminal.print_json(

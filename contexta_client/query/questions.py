@@ -69,8 +69,12 @@ class Questions:
         request = message(query_pb2.ListDeploymentsRequest, project_name=project_name or "", run_id=run_id or "")
         return [from_message(each, DeploymentRecord) for each in self._ask("ListDeployments", request).deployments]
 
-    def artifacts(self, run_id: str | None = None, artifact_ref: str | None = None) -> list[ArtifactRecord]:
-        request = message(query_pb2.ListArtifactsRequest, run_id=run_id or "", artifact_ref=artifact_ref or "")
+    def artifacts(
+        self, run_id: str | None = None, artifact_ref: str | None = None, attempt: int = 0
+    ) -> list[ArtifactRecord]:
+        request = message(
+            query_pb2.ListArtifactsRequest, run_id=run_id or "", artifact_ref=artifact_ref or "", attempt=attempt
+        )
         return [from_message(each, ArtifactRecord) for each in self._ask("ListArtifacts", request).artifacts]
 
     def workers(self, run_id: str, attempt: int = 0) -> list[WorkerRecord]:

@@ -65,11 +65,10 @@ def make_trend(sources: Sources, request: pb.GetTrendRequest) -> Trend:
         stages = _stages_named(sources, runs, request.subject)
         return stage_duration_trend(request.subject, stages, project_name=project)
     by_id = {run.run_id: run for run in runs}
-    found = sources.listing.artifacts(pb.ListArtifactsRequest()).artifacts
     artifacts = [
         (by_id[each.run_id], from_message(each, ArtifactRecord))
-        for each in found
-        if each.kind == request.subject and each.run_id in by_id
+        for each in sources.listing.artifacts_of_newest(request.subject)
+        if each.run_id in by_id
     ]
     return artifact_size_trend(request.subject, artifacts, project_name=project)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from contexta.errors import ValidationError
@@ -153,13 +153,20 @@ class Listing:
         if request.artifact_ref:
             where.append("ref = ?")
             values.append(request.artifact_ref)
+        return query_pb2.ListArtifactsResponse(artifacts=self._artifacts(" AND ".join(where), values))
+
+    def artifacts_of_newest(self, kind: str) -> list[query_pb2.Artifact]:
+        """The artifacts of a kind that the newest attempts of all runs registered."""
+        return list(self._artifacts("kind = ? AND run IN (SELECT id FROM runs WHERE newest = 1)", [kind]))
+
+    def _artifacts(self, where: str, values: list[Any]) -> Iterator[query_pb2.Artifact]:
         rows = self._connection.execute(
             "SELECT ref, run_ref, stage_ref, batch_ref, sample_ref, operation_ref, deployment_ref, kind, created_at, "
             "location, hash_value, size_bytes, attributes_json, present, problem, pending FROM artifacts "
-            f"WHERE {' AND '.join(where)} ORDER BY id",
+            f"WHERE {where} ORDER BY id",
             values,
         )
-        return query_pb2.ListArtifactsResponse(artifacts=map(_artifact, rows))
+        return map(_artifact, rows)
 
     def workers(self, request: query_pb2.ListWorkersRequest) -> query_pb2.ListWorkersResponse:
         run = find_run(self._connection, request.run_id, request.attempt)

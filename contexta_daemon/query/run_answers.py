@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -94,10 +96,11 @@ def artifact_origin(sources: Sources, request: pb.ArtifactOriginRequest) -> pb.A
         raise NotFoundError(f"There is no artifact {ref!r}.{nearest(ref, known)}")
     artifact = from_message(found[-1], ArtifactRecord)
     run = stage = None
-    if artifact.run_id:
-        asked = pb.ListRunsRequest(run_id=artifact.run_id)
-        run = from_message(sources.listing.runs(asked).runs[0], RunRecord)
-        stages = sources.listing.stages(pb.ListStagesRequest(run_id=artifact.run_id)).stages
+    of = sources.run_of_artifact(ref)
+    if of is not None:
+        asked: dict[str, Any] = {"run_id": of.run_ref, "attempt": of.attempt}
+        run = from_message(sources.listing.runs(pb.ListRunsRequest(**asked)).runs[0], RunRecord)
+        stages = sources.listing.stages(pb.ListStagesRequest(**asked)).stages
         stage = next((from_message(each, StageRecord) for each in stages if each.stage_id == artifact.stage_id), None)
     deployments = [
         each for each in (sources.deployments(artifact.run_id) if artifact.run_id else ()) if each.artifact_ref == ref
@@ -141,7 +144,7 @@ def lineage(sources: Sources, request: pb.TraverseLineageRequest) -> pb.LineageT
         ref = find_run(sources.connection, ref).run_ref
     found = traverse_lineage(
         ref,
-        sources.neighbours,
+        partial(sources.neighbours, attempt=sources.run_of_artifact(ref)),
         direction=request.direction or None,
         max_depth=request.max_depth if request.HasField("max_depth") else None,
     )

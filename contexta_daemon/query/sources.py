@@ -131,9 +131,21 @@ class Sources:
         )
         return [RelationRecord(*row) for row in rows]
 
-    def neighbours(self, ref: str) -> list[RelationRecord]:
-        """Every relation that touches a reference: stored ones, then those that other facts imply."""
-        return [*self.touching(ref), *self._implied(ref)]
+    def neighbours(self, ref: str, *, attempt: FoundRun | None = None) -> list[RelationRecord]:
+        """Every relation that touches a reference: stored ones, then those that other facts imply.
+
+        attempt: which attempt its run's reference means; that of any other run means the newest.
+        """
+        return [*self.touching(ref), *self._implied(ref, attempt)]
+
+    def run_of_artifact(self, ref: str) -> FoundRun | None:
+        """Return the attempt that registered an artifact, the last one where several did."""
+        row = self.connection.execute(
+            "SELECT r.id, r.run_ref, r.attempt FROM artifacts a JOIN runs r ON r.id = a.run WHERE a.ref = ? "
+            "ORDER BY a.id DESC LIMIT 1",
+            (ref,),
+        ).fetchone()
+        return FoundRun(*row) if row else None
 
     def provenance(self, run_ref: str, relations: Sequence[RelationRecord]) -> tuple[ProvenanceView, ...]:
         """What supports the relations of a run."""
@@ -177,18 +189,20 @@ class Sources:
         )
         return {reason: count for reason, count in rows if count}
 
-    def _implied(self, ref: str) -> list[RelationRecord]:
+    def _implied(self, ref: str, attempt: FoundRun | None) -> list[RelationRecord]:
         """run -> its artifacts and its dataset, deployment -> its run and its artifact."""
         edges: list[tuple[str, str, str, str]] = []
         select = self.connection.execute
         kind = ref.partition(":")[0]
         if kind == "run":
+            number = attempt.attempt if attempt is not None and attempt.run_ref == ref else 0
+            which = "r.run_ref = ?1 AND iif(?2 = 0, r.newest = 1, r.attempt = ?2)"
             edges += select(
                 "SELECT 'generated_from', a.ref, a.run_ref, a.created_at FROM artifacts a JOIN runs r ON r.id = a.run "
-                "WHERE r.run_ref = ? AND r.newest = 1", (ref,))  # fmt: skip
+                f"WHERE {which}", (ref, number))  # fmt: skip
             edges += select(
-                "SELECT 'used', run_ref, dataset_ref, started_at FROM runs WHERE run_ref = ? AND newest = 1 "
-                "AND dataset_ref != ''", (ref,))  # fmt: skip
+                "SELECT 'used', r.run_ref, r.dataset_ref, r.started_at FROM runs r "
+                f"WHERE {which} AND r.dataset_ref != ''", (ref, number))  # fmt: skip
         elif kind == "artifact":
             edges += select("SELECT 'generated_from', ref, run_ref, created_at FROM artifacts WHERE ref = ? "
                             "AND run_ref != ''", (ref,))  # fmt: skip

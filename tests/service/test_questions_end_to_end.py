@@ -348,6 +348,18 @@ def test_the_command_line_answers_for_people_and_for_programs(served: Served, ct
         assert said.returncode == 0 and json.loads(said.stdout) is not None, (arguments, said.stderr)
 
 
+def test_the_command_line_shows_the_artifacts_of_the_attempt_that_is_asked_for(served: Served, tmp_path) -> None:
+    ctx = served.contexta()
+    for number in (1, 2):
+        path = tmp_path / f"model{number}"
+        path.write_bytes(b"x" * number)
+        with ctx.run("again") as run:
+            run.register_artifact("model", path)
+    for number in (1, 2):
+        said = contexta(served, "--format", "json", "run", "show", "again", "--attempt", str(number))
+        assert [each["size_bytes"] for each in json.loads(said.stdout)["artifacts"]] == [number]
+
+
 def test_the_command_line_says_by_its_exit_status_what_it_found(served: Served, ctx, tmp_path) -> None:
     assert contexta(served, "diagnostics", "second").returncode == 0
     assert contexta(served, "diagnostics", "second", "--fail-on", "error").returncode == 1

@@ -2,11 +2,12 @@
 
 import pytest
 from column_files import Bench
-from logged import columns, key_defined, run_opened, scope_opened, session_opened
+from logged import columns, entry, key_defined, run_opened, scope_closed, scope_opened, session_opened
 
 from contexta.errors import NotFoundError
+from contexta.v1 import capture_pb2 as pb
 from contexta.v1 import query_pb2 as q
-from contexta_daemon.query import read_series, report_answers, run_answers
+from contexta_daemon.query import fleet_answers, read_series, report_answers, run_answers
 from contexta_daemon.query.sources import Sources
 
 
@@ -95,3 +96,43 @@ def test_a_series_is_of_its_run_alone_where_one_process_captured_several(store):
     assert (series("a").unit, series("c").unit) == ("nats", "bits")
     with pytest.raises(NotFoundError, match="no metric 'loss'"):
         series("b")
+
+
+# --- attempts ---
+
+
+def two_attempts(store):
+    """Run `r` twice, each time of another dataset and with a model of its own."""
+    for number, size in ((1, 100), (2, 300)):
+        made = pb.ArtifactRegistered(
+            scope_id=2, ref=f"artifact:p.r.m{number}", artifact_kind="model", path="/x", exists=True, size_bytes=size
+        )
+        store.log.add(
+            number,
+            session_opened(),
+            run_opened(1, dataset_ref=f"dataset:{number}"),
+            scope_opened(2, 1, "stage", "stage:p.r.train", metadata_json=f'{{"attempt":{number}}}'),
+            entry(artifact_registered=made),
+            scope_closed(2),
+            scope_closed(1),
+        )
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_an_artifact_came_from_the_attempt_that_registered_it(store, number):
+    two_attempts(store)
+    sources, ref = store.sources(), f"artifact:p.r.m{number}"
+    found = run_answers.artifact_origin(sources, q.ArtifactOriginRequest(artifact_ref=ref))
+    assert (found.run.attempt, found.run.dataset_ref) == (number, f"dataset:{number}")
+    assert found.stage.metadata_json == f'{{"attempt":{number}}}'
+    asked = q.TraverseLineageRequest(subject_ref=ref, direction="upstream")
+    assert list(run_answers.lineage(sources, asked).visited_refs) == [ref, "run:p.r", f"dataset:{number}"]
+
+
+def test_a_run_of_several_attempts_stands_for_the_newest(store):
+    two_attempts(store)
+    sources = store.sources()
+    asked = q.TraverseLineageRequest(subject_ref="r", direction="upstream")
+    assert list(run_answers.lineage(sources, asked).visited_refs) == ["run:p.r", "dataset:2"]
+    trend = fleet_answers.trend(sources, q.GetTrendRequest(kind="artifact_size", subject="model"))
+    assert [point.value for point in trend.points] == [300.0]
