@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 
 from .facts import RunFacts, SeriesSummary
 from .findings import CompletenessNote, DiagnosticsIssue, DiagnosticsResult, EvidenceLink
+from .observed import ObservationRecord
 
 EXPECTED_TERMINAL_STAGES = ("evaluate", "package")
-_ORDER = ("error", "warning", "info")
+SEVERITIES = ("error", "warning", "info")  # the worst first
 _OWN_ISSUES = ("worker-lost", "records-dropped", "artifact-changed", "artifact-missing")  # have codes of their own
 MAX_LISTED = 20
 
@@ -27,15 +28,23 @@ def diagnose_run(
         *_losses(facts),
         *_artifacts(facts),
     ]
-    issues.sort(key=lambda issue: _ORDER.index(issue.severity))
-    notes = [
-        CompletenessNote("warning", f"Of {count} {name} only the first were looked at.", {name: count})
-        for name, count in facts.cut.items()
-    ]
+    issues.sort(key=lambda issue: SEVERITIES.index(issue.severity))
+    notes = [_cut_note(name, count) for name, count in facts.cut.items()]
     if facts.run.status == "open":
         notes.append(CompletenessNote("info", "The run is still open: what is missing may still come."))
     links = (EvidenceLink("run", facts.run.run_id, facts.run.name),)
     return DiagnosticsResult(facts.run.run_id, tuple(issues), tuple(notes), links)
+
+
+def severity_of(record: ObservationRecord) -> str:
+    """Return how bad a degraded record says that it is: one of SEVERITIES."""
+    severity = str(record.payload.get("severity", ""))
+    return severity if severity in SEVERITIES else "warning"
+
+
+def _cut_note(name: str, count: int) -> CompletenessNote:
+    which = "degraded records only the worst" if name == "degraded" else f"{name} only the first"
+    return CompletenessNote("warning", f"Of {count} {which} were looked at.", {name: count})
 
 
 def _issue(
@@ -84,10 +93,9 @@ def _degraded(facts: RunFacts) -> Iterator[DiagnosticsIssue]:
     for record in facts.degraded:
         if record.key in _OWN_ISSUES:
             continue
-        severity = str(record.payload.get("severity", "warning"))
         text = str(record.payload.get("summary") or record.message or record.key)
         yield _issue(
-            severity if severity in _ORDER else "warning", "degraded_record", text, ref=record.record_id, kind="record",
+            severity_of(record), "degraded_record", text, ref=record.record_id, kind="record",
             degradation_marker=record.degradation_marker, issue_key=record.key,
         )  # fmt: skip
 

@@ -73,7 +73,7 @@ def _counted(sources: Sources, asked: pb.RecordFilter) -> int:
 
 
 def snapshot(sources: Sources, request: pb.RunRequest) -> pb.RunSnapshot:
-    facts = sources.facts(request.run_id, request.attempt)
+    facts = sources.facts(request.run_id, request.attempt, degraded=False)
     message = to_message(facts, pb.RunSnapshot)  # the parts have the same names in both
     for each in _evidence(facts):
         message.evidence_links.append(to_message(each, pb.EvidenceLink))

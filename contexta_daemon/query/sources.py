@@ -26,6 +26,7 @@ from contexta.interpretation import (
     StepSeries,
     WorkerRecord,
 )
+from contexta.interpretation.diagnosis import SEVERITIES, severity_of
 from contexta.interpretation.messages import from_message, observation, step_series
 from contexta.v1 import query_pb2
 from contexta_daemon.batches import format_ns
@@ -79,6 +80,9 @@ class Sources:
         artifacts = listing.artifacts(query_pb2.ListArtifactsRequest(**asked)).artifacts
         workers = listing.workers(query_pb2.ListWorkersRequest(**asked)).workers
         batches, samples, cut = self._scopes(asked) if scopes else ((), (), {})
+        worst, count = self._degraded(found) if degraded else ((), 0)
+        if count > len(worst):
+            cut["degraded"] = count
         relations = self.relations(found, [each.artifact_ref for each in artifacts])
         return RunFacts(
             run=run,
@@ -90,7 +94,7 @@ class Sources:
             relations=relations,
             provenance=self.provenance(ref, relations),
             summaries=tuple(self.summaries("m.run = ?", (found.id,))),
-            degraded=self._degraded(found) if degraded else (),
+            degraded=worst,
             workers=tuple(from_message(each, WorkerRecord) for each in workers),
             environment=self.environment(ref, found.attempt),
             dropped=self._dropped(found),
@@ -172,14 +176,21 @@ class Sources:
             cut,
         )
 
-    def _degraded(self, run: FoundRun) -> tuple[ObservationRecord, ...]:
+    def _degraded(self, run: FoundRun) -> tuple[tuple[ObservationRecord, ...], int]:
+        """The degraded records of a run, and how many there are; of more than MAX_DEGRADED the worst come first, the
+        others are left out."""
         wanted = RecordFilter(run=run.id, newest_only=False, record_type="degraded")
         pages = Pages(self.log, self.connection, wanted, Cursor())
         found: list[ObservationRecord] = []
-        while pages.at.position < self.end and len(found) < MAX_DEGRADED:
-            page = pages.next(self.end, limit=MAX_DEGRADED - len(found))
+        count = 0
+        while pages.at.position < self.end:
+            page = pages.next(self.end)
+            count += len(page.records)
             found += [observation(record) for record in page.records]
-        return tuple(found)
+            if len(found) > MAX_DEGRADED:
+                found.sort(key=lambda record: SEVERITIES.index(severity_of(record)))
+                del found[MAX_DEGRADED:]
+        return tuple(found), count
 
     def _dropped(self, run: FoundRun) -> dict[str, int]:
         rows = self.connection.execute(

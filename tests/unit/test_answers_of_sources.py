@@ -136,3 +136,21 @@ def test_a_run_of_several_attempts_stands_for_the_newest(store):
     assert list(run_answers.lineage(sources, asked).visited_refs) == ["run:p.r", "dataset:2"]
     trend = fleet_answers.trend(sources, q.GetTrendRequest(kind="artifact_size", subject="model"))
     assert [point.value for point in trend.points] == [300.0]
+
+
+# --- losses ---
+
+
+def test_the_worst_of_many_degraded_records_are_told_and_that_there_are_more(store):
+    begin(store)
+    for n in range(1500):
+        gap = pb.DegradedCaptured(
+            scope_id=1, issue_key="gap", category="capture", summary=f"gap {n}",
+            severity={1400: "error", 100: "info"}.get(n, "warning"),
+        )  # fmt: skip
+        store.log.add(1, entry(degraded=gap))
+    found = run_answers.diagnosis(store.sources(), q.RunRequest(run_id="r"))
+    issues = [each for each in found.issues if each.code == "degraded_record"]
+    assert len(issues) == 1000 and (issues[0].severity, issues[0].summary) == ("error", "gap 1400")
+    assert {each.severity for each in issues[1:]} == {"warning"} and issues[1].summary == "gap 0"
+    assert "Of 1500 degraded records only the worst were looked at." in [n.summary for n in found.completeness_notes]
