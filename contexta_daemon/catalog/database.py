@@ -46,7 +46,10 @@ def open_database(path: Path) -> sqlite3.Connection:
 
 
 def connect_reader(path: Path) -> sqlite3.Connection:
-    """Return a connection that can only read, to be used by one thread at a time."""
+    """Return a connection that can only read, to be used by one thread at a time.
+
+    It knows `folded(text)`, to compare without case: SQLite's lower() knows the letters of ASCII alone.
+    """
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode=ro",
         uri=True,
@@ -55,6 +58,7 @@ def connect_reader(path: Path) -> sqlite3.Connection:
         check_same_thread=False,
     )
     connection.execute("PRAGMA query_only = ON")
+    connection.create_function("folded", 1, str.casefold, deterministic=True)
     return connection
 
 

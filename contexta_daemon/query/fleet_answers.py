@@ -237,10 +237,10 @@ def series_of(sources: Sources, runs: Sequence[RunRecord], metric_key: str = "")
 
 
 def _words(hay: str, request: pb.SearchRequest, *, project: str = "r.run_ref") -> tuple[str, list[str]]:
-    words = request.text.lower().split()
+    words = request.text.casefold().split()
     if not words:
         raise ValidationError("There is nothing to search for: give at least one word.", code="query_invalid")
-    parts, values = [f"instr(lower({hay}), ?) > 0" for _ in words], list(words)
+    parts, values = [f"instr(folded({hay}), ?) > 0" for _ in words], list(words)
     if request.project_name:
         parts.append(f"{project} >= ? AND {project} < ?")
         values += within_project("run", request.project_name)

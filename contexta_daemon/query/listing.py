@@ -234,7 +234,7 @@ def _run_conditions(request: query_pb2.ListRunsRequest) -> tuple[list[str], list
         where.append("r.state = ?")
         values.append(STATES.index(request.status))
     if request.name_contains:
-        where.append("instr(lower(r.name), lower(?)) > 0")
+        where.append("instr(folded(r.name), folded(?)) > 0")
         values.append(request.name_contains)
     for bound, operator in ((request.started_after, ">="), (request.started_before, "<")):
         if bound:

@@ -154,3 +154,16 @@ def test_the_worst_of_many_degraded_records_are_told_and_that_there_are_more(sto
     assert len(issues) == 1000 and (issues[0].severity, issues[0].summary) == ("error", "gap 1400")
     assert {each.severity for each in issues[1:]} == {"warning"} and issues[1].summary == "gap 0"
     assert "Of 1500 degraded records only the worst were looked at." in [n.summary for n in found.completeness_notes]
+
+
+# --- finding ---
+
+
+@pytest.mark.parametrize("text", ["ÄRGER", "ärger", "Größe", "GRÖSSE", "наука"])
+def test_words_are_found_in_any_case_of_any_letters(store, text):
+    tags = '{"what":"Größe","where":"НАУКА"}'
+    store.log.add(1, session_opened(), run_opened(1, "run:p.r", name="Ärger 1", tags_json=tags))
+    sources = store.sources()
+    assert [run.name for run in fleet_answers.search_runs(sources, q.SearchRequest(text=text)).runs] == ["Ärger 1"]
+    in_name = [run.name for run in sources.listing.runs(q.ListRunsRequest(name_contains=text)).runs]
+    assert in_name == (["Ärger 1"] if "rger" in text.lower() else [])
