@@ -159,6 +159,19 @@ def _delta(
     return MetricDelta(key, before, after, delta, ratio, stage, unit)
 
 
+def differs(delta: MetricDelta) -> bool:
+    """Whether the sides have other values, or one has none; NaN is the same as NaN."""
+    left, right = delta.left_value, delta.right_value
+    if left is None or right is None:
+        return is_one_sided(delta)
+    return left != right and not (math.isnan(left) and math.isnan(right))
+
+
+def is_one_sided(delta: MetricDelta) -> bool:
+    """Whether exactly one side has a value."""
+    return (delta.left_value is None) != (delta.right_value is None)
+
+
 def _artifact_changes(left: Sequence[ArtifactRecord], right: Sequence[ArtifactRecord]) -> list[ArtifactChange]:
     kinds = dict.fromkeys([*(each.kind for each in left), *(each.kind for each in right)])
     return [
@@ -191,8 +204,8 @@ def _artifact_change(kind: str, left: list[ArtifactRecord], right: list[Artifact
 
 def _summary(stages: Sequence[StageComparison], artifacts: Sequence[ArtifactChange]) -> str:
     deltas = [delta for stage in stages for delta in stage.metric_deltas]
-    changed = sum(1 for delta in deltas if delta.delta is not None and delta.delta != 0)
-    one_sided = sum(1 for delta in deltas if delta.delta is None)
+    one_sided = sum(map(is_one_sided, deltas))
+    changed = sum(map(differs, deltas)) - one_sided
     kinds = sum(1 for each in artifacts if each.change != "unchanged")
     text = f"{len(stages)} stages; {changed} of {len(deltas)} metrics differ"
     text += f", {one_sided} are on one side only" if one_sided else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .comparison import origin_rows
+from .comparison import differs, is_one_sided, origin_rows
 from .findings import (
     Chart,
     ChartLine,
@@ -75,7 +75,7 @@ def _summary(comparison: RunComparison, curves: Sequence[Chart]) -> ReportSectio
     stages = comparison.stage_comparisons
     both = sum(1 for stage in stages if stage.left_stage_id and stage.right_stage_id)
     deltas = [delta for stage in stages for delta in stage.metric_deltas]
-    moved = sum(1 for delta in deltas if delta.delta)
+    moved = sum(1 for delta in deltas if differs(delta) and not is_one_sided(delta))
     artifacts = sum(1 for change in comparison.artifact_changes if change.change != "unchanged")
     parts = SectionParts("Summary", escaped(comparison.summary), evidence=comparison.evidence_links)
     parts.properties(

@@ -42,21 +42,21 @@ def compare(terminal: Terminal, left: str, right: str, policy: str, changed: boo
 
 
 def _print_comparison(terminal: Terminal, found: RunComparison, changed: bool) -> None:
+    from contexta.interpretation.comparison import differs, origin_rows
+
     print(plain(f"{found.left_run_id} -> {found.right_run_id}: {found.summary}"), end="\n\n")
     rows = [
         (stage.stage_name, each.metric_key, number(each.left_value), number(each.right_value), number(each.delta),
          "" if each.change_ratio is None else f"{each.change_ratio:+.1%}")
         for stage in found.stage_comparisons
         for each in stage.metric_deltas
-        if not changed or each.delta != 0
+        if not changed or differs(each)
     ]  # fmt: skip
     terminal.print_table(["~stage", "~metric", ">left", ">right", ">change", ">ratio"], rows, empty="No metrics.")
     if found.artifact_changes:
         print()
         changes = [(each.artifact_kind, each.change, each.change_detail) for each in found.artifact_changes]
         terminal.print_table(["~artifact", "change", "~detail"], changes, empty="")
-    from contexta.interpretation.comparison import origin_rows
-
     origins = origin_rows(found.provenance_comparison or {})
     if origins:
         print()

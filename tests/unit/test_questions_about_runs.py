@@ -23,6 +23,7 @@ from contexta.interpretation.comparison import RUN_LEVEL, compare_multiple_runs,
 from contexta.interpretation.diagnosis import diagnose_run
 from contexta.interpretation.environments import audit_reproducibility, compare_environments
 from contexta.interpretation.lineage import traverse_lineage
+from contexta.interpretation.reports import comparison_report
 from contexta.interpretation.values import lower_is_better
 
 T0, T1, T2 = "2026-01-01T00:00:00.000000Z", "2026-01-01T01:00:00.000000Z", "2026-01-01T02:00:00.000000Z"
@@ -75,6 +76,18 @@ def test_a_change_from_zero_or_to_nan_has_no_ratio():
     x, y = compare_runs(left, right).stage_comparisons[0].metric_deltas
     assert (x.delta, x.change_ratio) == (2.0, None)
     assert math.isnan(y.delta) and y.change_ratio is None
+
+
+def test_a_run_is_the_same_as_itself_whatever_its_values_are():
+    odd = [series(key, value, max=None) for key, value in (("nan", math.nan), ("inf", math.inf), ("low", -math.inf))]
+    mine = facts("a", *odd, series("x", 1.0))
+    for policy in ("latest", "max"):
+        found = compare_runs(mine, mine, policy=policy)
+        assert found.summary == "1 stages; 0 of 4 metrics differ"
+        differing = dict(comparison_report(found).sections[0].tables[0].rows)["metrics that differ"]
+        assert differing in (0, "0")
+    found = compare_runs(mine, facts("b", series("nan", 1.0), series("inf", -math.inf)), policy="latest")
+    assert found.summary == "1 stages; 2 of 4 metrics differ, 2 are on one side only"
 
 
 def test_the_ratio_of_a_change_has_the_sign_of_its_direction_below_zero_too():
