@@ -4,7 +4,7 @@ import pytest
 from column_files import Bench
 from logged import columns, entry, key_defined, run_opened, scope_closed, scope_opened, session_opened
 
-from contexta.errors import NotFoundError
+from contexta.errors import NotFoundError, ValidationError
 from contexta.v1 import capture_pb2 as pb
 from contexta.v1 import query_pb2 as q
 from contexta_daemon.query import fleet_answers, read_series, report_answers, run_answers
@@ -167,3 +167,25 @@ def test_words_are_found_in_any_case_of_any_letters(store, text):
     assert [run.name for run in fleet_answers.search_runs(sources, q.SearchRequest(text=text)).runs] == ["Ärger 1"]
     in_name = [run.name for run in sources.listing.runs(q.ListRunsRequest(name_contains=text)).runs]
     assert in_name == (["Ärger 1"] if "rger" in text.lower() else [])
+
+
+@pytest.mark.parametrize(
+    "asked, found",
+    [
+        ({"started_before": "9999-12-31T23:59:59.999999Z"}, True),
+        ({"started_after": "9999-12-31T23:59:59.999999Z"}, False),
+        ({"started_after": "0001-01-01T00:00:00Z"}, True),
+        ({"started_before": "0001-01-01T00:00:00Z"}, False),
+        ({"tags_json": '{"n": 9223372036854775807}'}, True),
+        ({"tags_json": '{"n": 9223372036854775808}'}, False),
+        ({"tags_json": '{"n": -1180591620717411303424}'}, False),
+    ],
+)
+def test_times_and_numbers_beyond_64_bits_may_be_asked_for(store, asked, found):
+    store.log.add(1, session_opened(), run_opened(tags_json='{"n":9223372036854775807}'))
+    assert store.sources().listing.runs(q.ListRunsRequest(**asked)).total == found
+
+
+def test_a_time_before_all_time_is_said(store):
+    with pytest.raises(ValidationError, match="is no time"):
+        store.sources().listing.runs(q.ListRunsRequest(started_after="0001-01-01T00:00:00+05:00"))
