@@ -218,11 +218,11 @@ def _open_notes(runs: Sequence[RunFacts]) -> list[CompletenessNote]:
         for each in runs
         if each.run.status == "open"
     ]
-    for each in runs:
-        lost = sum(each.dropped.values())
-        if lost:
-            notes.append(CompletenessNote("error", f"{lost} records of {each.run.run_id} were not kept.", each.dropped))
-    return notes
+    return notes + [
+        CompletenessNote("error", f"{each.run.run_id}: {each.dropped_text}.", each.dropped)
+        for each in runs
+        if each.dropped
+    ]
 
 
 def _origins(left: RunFacts, right: RunFacts) -> dict[str, Any]:

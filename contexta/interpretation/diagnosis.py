@@ -138,7 +138,7 @@ def _losses(facts: RunFacts) -> Iterator[DiagnosticsIssue]:
     if count:
         reasons = ", ".join(f"{number} {reason}" for reason, number in facts.dropped.items())
         yield _issue(
-            "error", "dropped_records", f"{count} records were not kept: {reasons}.", ref=facts.run.run_id,
+            "error", "dropped_records", f"{facts.dropped_text}: {reasons}.", ref=facts.run.run_id,
             count=count, reasons=dict(facts.dropped),
         )  # fmt: skip
 

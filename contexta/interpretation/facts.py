@@ -98,5 +98,12 @@ class RunFacts(Answer):
     degraded: tuple[ObservationRecord, ...] = ()
     workers: tuple[WorkerRecord, ...] = ()
     environment: EnvironmentRecord | None = None
-    dropped: Mapping[str, int] = field(default_factory=dict)  # by reason
+    dropped: Mapping[str, int] = field(default_factory=dict)  # by reason; counted by process
+    dropped_shared: bool = False  # whether the processes that dropped captured other runs or attempts too
     cut: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def dropped_text(self) -> str:
+        """How many records were not kept, and of what they may be."""
+        of = " of its processes, which captured other runs too," if self.dropped_shared else ""
+        return f"{sum(self.dropped.values())} records{of} were not kept"

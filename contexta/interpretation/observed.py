@@ -27,8 +27,9 @@ class ProjectRecord(Answer):
 
 @dataclass(frozen=True, slots=True)
 class RunRecord(Answer):
-    """A run, as of one attempt. `metric_count`: points that were read so far; `dropped_count`: records not kept;
-    `reason`: of its status, where one was given: the exception that ended it."""
+    """A run, as of one attempt. `metric_count`: points that were read so far; `dropped_count`: records that its
+    processes did not keep, of whichever run; `reason`: of its status, where one was given: the exception that ended it.
+    """
 
     run_id: str
     project_name: str

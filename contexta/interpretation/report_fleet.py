@@ -20,10 +20,15 @@ def project_report(
     runs: Sequence[RunRecord],
     deployments: Sequence[DeploymentRecord],
     trends: Sequence[MetricTrend] = (),
+    *,
+    dropped: int = 0,
 ) -> ReportDocument:
-    """Return the report of a project. runs: in the order in which they are to be listed."""
+    """Return the report of a project. runs: in the order in which they are to be listed.
+
+    dropped: what their processes did not keep; a process may have captured several runs.
+    """
     sections = (
-        _project_summary(project, runs, deployments),
+        _project_summary(project, runs, deployments, dropped),
         _runs(project, runs),
         _trends(trends),
         _deployments(deployments),
@@ -99,7 +104,7 @@ def _alert_row(result: AlertResult) -> Row:
 
 
 def _project_summary(
-    project: ProjectRecord, runs: Sequence[RunRecord], deployments: Sequence[DeploymentRecord]
+    project: ProjectRecord, runs: Sequence[RunRecord], deployments: Sequence[DeploymentRecord], dropped: int
 ) -> ReportSection:
     count = max(project.run_count, len(runs))
     parts = SectionParts(
@@ -115,7 +120,7 @@ def _project_summary(
             ("runs", count),
             ("newest run", max((run.started_at for run in runs), default=None)),
             ("metric points", sum(run.metric_count for run in runs)),
-            ("records not kept", sum(run.dropped_count for run in runs) or None),
+            ("records not kept", dropped or None),
         )
     )
     statuses = Counter(run.status for run in runs)

@@ -119,7 +119,8 @@ def _project_report(sources: Sources, name: str) -> ReportDocument:
             counted[key] += 1
     keys = sorted(counted, key=lambda key: (-counted[key], key))[:MAX_TRENDS]
     trends = [metric_trend(key, runs, series, project_name=component) for key in keys]
-    return project_report(project, runs, [_deployment(each) for each in deployments], trends)
+    dropped = sources.dropped_of(run.run_id for run in runs)
+    return project_report(project, runs, [_deployment(each) for each in deployments], trends, dropped=dropped)
 
 
 def _deployment(message: pb.Deployment) -> DeploymentRecord:

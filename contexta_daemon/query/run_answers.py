@@ -239,8 +239,7 @@ def _cut_notes(facts: RunFacts) -> list[CompletenessNote]:
         for name, count in facts.cut.items()
     ]
     if facts.dropped:
-        lost = sum(facts.dropped.values())
-        notes.append(CompletenessNote("error", f"{lost} records were not kept.", dict(facts.dropped)))
+        notes.append(CompletenessNote("error", f"{facts.dropped_text}.", dict(facts.dropped)))
     if facts.run.status == "open":
         notes.append(CompletenessNote("info", "The run is still open: more may come."))
     return notes

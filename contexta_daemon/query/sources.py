@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import sqlite3
 from collections.abc import Iterable, Sequence
@@ -98,6 +99,7 @@ class Sources:
             workers=tuple(from_message(each, WorkerRecord) for each in workers),
             environment=self.environment(ref, found.attempt),
             dropped=self._dropped(found),
+            dropped_shared=self._dropped_shared(found),
             cut=cut,
         )
 
@@ -199,6 +201,24 @@ class Sources:
             (run.id,),
         )
         return {reason: count for reason, count in rows if count}
+
+    def _dropped_shared(self, run: FoundRun) -> bool:
+        found = self.connection.execute(
+            "SELECT 1 FROM dropped d JOIN run_sessions j ON j.session = d.session JOIN run_sessions o "
+            "ON o.session = d.session AND o.run != j.run WHERE j.run = ? AND d.metrics + d.entries > 0 LIMIT 1",
+            (run.id,),
+        ).fetchone()
+        return found is not None
+
+    def dropped_of(self, run_refs: Iterable[str]) -> int:
+        """Return how many records the processes of runs did not keep, each process counted once."""
+        (count,) = self.connection.execute(
+            "SELECT coalesce(sum(metrics + entries), 0) FROM dropped WHERE session IN (SELECT j.session "
+            "FROM run_sessions j JOIN runs r ON r.id = j.run JOIN json_each(?) a ON a.value = r.run_ref "
+            "WHERE r.newest = 1)",
+            (json.dumps(list(run_refs)),),
+        ).fetchone()
+        return int(count)
 
     def _implied(self, ref: str, attempt: FoundRun | None) -> list[RelationRecord]:
         """run -> its artifacts and its dataset, deployment -> its run and its artifact."""

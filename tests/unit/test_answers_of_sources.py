@@ -156,6 +156,24 @@ def test_the_worst_of_many_degraded_records_are_told_and_that_there_are_more(sto
     assert "Of 1500 degraded records only the worst were looked at." in [n.summary for n in found.completeness_notes]
 
 
+def test_what_a_process_of_several_runs_dropped_is_counted_once(store):
+    begin(store, "a")
+    begin(store, "b", scope=3)
+    begin(store, "c", session=2)
+    for session, count in ((1, 7), (2, 5)):
+        store.log.add(session, entry(dropped=pb.Dropped(reason="spool_full", metrics_total=count)))
+    sources = store.sources()
+    report = report_answers.build(sources, q.BuildReportRequest(kind="project", project_name="p"))
+    assert dict(report.sections[0].tables[0].rows)["records not kept"] == 12
+
+    def said(run):
+        found = run_answers.diagnosis(sources, q.RunRequest(run_id=run)).issues
+        return [each.summary for each in found if each.code == "dropped_records"]
+
+    shared = "7 records of its processes, which captured other runs too, were not kept: 7 spool_full."
+    assert (said("a"), said("b"), said("c")) == ([shared], [shared], ["5 records were not kept: 5 spool_full."])
+
+
 # --- finding ---
 
 
