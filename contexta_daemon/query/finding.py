@@ -23,11 +23,16 @@ class FoundRun:
 
 def within_project(kind: str, project: str) -> tuple[str, str]:
     """Return between which texts the references of a project lie: the first, and the first behind them."""
+    component = component_of(project)
+    return (f"{kind}:{component}.", f"{kind}:{component}/") if component else ("", "")  # "/" follows "." in ASCII
+
+
+def component_of(project: str) -> str:
+    """Return what references have of a project's name; "" for a name that no project can have."""
     try:
-        component = slug(project)
+        return slug(project)
     except ValidationError:
-        return "", ""  # no project has such a name
-    return f"{kind}:{component}.", f"{kind}:{component}/"  # "/" follows "." in ASCII
+        return ""
 
 
 def find_run(connection: sqlite3.Connection, name: str, attempt: int = 0) -> FoundRun:

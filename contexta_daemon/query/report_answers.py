@@ -35,7 +35,7 @@ from contexta.rendering import to_csv, to_html, to_json, to_markdown
 from contexta.v1 import query_pb2 as pb
 from contexta_daemon.catalog.tally import NO_RANK
 
-from .finding import find_run
+from .finding import component_of, find_run
 from .fleet_answers import make_alerts, make_trend, series_of, which_runs
 from .run_answers import runs_to_compare
 from .series import SeriesWanted
@@ -104,7 +104,8 @@ def _check_count(kind: str, runs: Sequence[str], least: int, most: int) -> None:
 
 def _project_report(sources: Sources, name: str) -> ReportDocument:
     projects = [from_message(each, ProjectRecord) for each in sources.listing.projects().projects]
-    project = next((each for each in projects if name in (each.name, each.project_ref, each.project_ref[8:])), None)
+    ref = name if name.startswith("project:") else f"project:{component_of(name)}"
+    project = next((each for each in projects if each.name == name or each.project_ref == ref), None)
     if project is None:
         raise NotFoundError(
             f"There is no project {name!r}; there are {', '.join(each.name for each in projects) or 'none'}."

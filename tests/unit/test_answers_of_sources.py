@@ -177,6 +177,17 @@ def test_what_a_process_of_several_runs_dropped_is_counted_once(store):
 # --- finding ---
 
 
+def test_a_project_is_found_by_its_name_its_reference_and_what_becomes_it(store):
+    store.log.add(1, session_opened(), run_opened(ref="run:my-project.r", project_name="My Project"))
+    sources = store.sources()
+    for name in ("My Project", "my-project", "project:my-project", "my project", "MY PROJECT"):
+        report = report_answers.build(sources, q.BuildReportRequest(kind="project", project_name=name))
+        assert report.title == "Project Summary Report: My Project"
+    for name in ("mine", "?!", ""):
+        with pytest.raises(NotFoundError, match="there are My Project"):
+            report_answers.build(sources, q.BuildReportRequest(kind="project", project_name=name))
+
+
 @pytest.mark.parametrize("text", ["ÄRGER", "ärger", "Größe", "GRÖSSE", "наука"])
 def test_words_are_found_in_any_case_of_any_letters(store, text):
     tags = '{"what":"Größe","where":"НАУКА"}'
