@@ -43,8 +43,8 @@ class Spill:
     def relieve(self, session: Session, bound_bytes: int, now: float) -> bool:
         """Move a session's passed blocks, while its spool is over half its bound. Returns whether some were moved.
 
-        Stops after a moment: what is left is moved at the next look. What cannot be moved stays where it is, and so does
-        a block that a living writer may still write to. Raises OSError when a block cannot be opened.
+        Stops after a moment: what is left is moved at the next look. What cannot be moved stays where it is, and so
+        does a block that a living writer may still write to. Raises OSError when a block cannot be opened.
         """
         words, reader = session.words, session.reader
         if now < self._retry_at or _waiting(session) * 2 < bound_bytes:
