@@ -197,13 +197,15 @@ def series(
 ) -> None:
     """Print a metric over the steps of a run."""
     points = 60 if max_points is None and not (as_csv or terminal.as_json) else max_points
-    found = terminal.questions().series(run_id, key, stage_name=stage_name, rank=rank, max_points=points)
+    questions = terminal.questions()
+    found = questions.series(run_id, key, stage_name=stage_name, rank=rank, max_points=points)
     if terminal.as_json:
         terminal.print_json(found.to_dict())
     elif as_csv:
         _print_csv(found)
     else:
-        _print_summary(found)
+        summaries = [] if stage_name else questions.summaries(found.run_id, metric_key=key)
+        _print_summary(found, sorted({each.stage_name or "the run itself" for each in summaries}))
 
 
 def _print_csv(found: StepSeries) -> None:
@@ -216,7 +218,7 @@ def _print_csv(found: StepSeries) -> None:
         writer.writerow(["" if point.step is None else point.step, time_ns, "" if rank < 0 else rank, value])
 
 
-def _print_summary(found: StepSeries) -> None:
+def _print_summary(found: StepSeries, stages: Sequence[str]) -> None:
     exact = [point.value for point in found.points]
     finite = [value for value in exact if value - value == 0]
     unit = plain(f" {found.unit}") if found.unit else ""
@@ -229,6 +231,8 @@ def _print_summary(found: StepSeries) -> None:
             print("! marks values that are NaN or infinite, or too large for a double")
     elif exact:
         print("! every value is NaN or infinite")
+    if len(stages) > 1:
+        print(plain(f"of {' and '.join(stages)}, mixed; --stage shows one of them"))
 
 
 def _bars(values: Sequence[float]) -> str:

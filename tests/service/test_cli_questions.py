@@ -19,6 +19,7 @@ from answering import answering as answering
 from click.testing import CliRunner, Result
 
 from contexta.v1 import query_pb2 as q
+from contexta.v1.answers_pb2 import SeriesSummary
 from contexta_client.cli.main import root
 
 RUN = q.Run(
@@ -130,10 +131,23 @@ def series_reply(*values: float) -> q.GetStepSeriesResponse:
     )
 
 
-def test_a_series_is_a_line_for_people_and_columns_for_programs(answering: Answering) -> None:
-    answering.answers["GetStepSeries"] = series_reply(4.0, float("nan"), 2.0, 0.5)
+def of_stages(*stages: str) -> q.ListSeriesResponse:
+    return q.ListSeriesResponse(
+        series=[SeriesSummary(run_id="run:iris.linear", metric_key="loss", stage_name=stage) for stage in stages]
+    )
+
+
+def test_a_series_of_several_stages_says_that_it_is_mixed(answering: Answering) -> None:
+    answering.answers |= {"GetStepSeries": series_reply(4.0, 2.0), "ListSeries": of_stages("val", "train")}
     text = ask(answering, "run", "series", "linear", "loss").stdout
-    assert answering.asked[-1].max_points == 60
+    assert text.splitlines()[-1] == "of train and val, mixed; --stage shows one of them"
+    assert "mixed" not in ask(answering, "run", "series", "linear", "loss", "--stage", "val").stdout
+
+
+def test_a_series_is_a_line_for_people_and_columns_for_programs(answering: Answering) -> None:
+    answering.answers |= {"GetStepSeries": series_reply(4.0, float("nan"), 2.0, 0.5), "ListSeries": of_stages("train")}
+    text = ask(answering, "run", "series", "linear", "loss").stdout
+    assert answering.asked[0].max_points == 60
     assert text.splitlines()[1] == "█!▄▁"
     assert "first 4, last 0.5, min 0.5, max 4" in text
     assert "NaN or infinite" in text
@@ -145,7 +159,7 @@ def test_a_series_is_a_line_for_people_and_columns_for_programs(answering: Answe
 
 
 def test_a_series_of_one_value_or_of_none_is_shown(answering: Answering) -> None:
-    answering.answers["GetStepSeries"] = series_reply(1.5)
+    answering.answers |= {"GetStepSeries": series_reply(1.5), "ListSeries": of_stages("train")}
     assert "▁" in ask(answering, "run", "series", "linear", "loss").stdout
     answering.answers["GetStepSeries"] = series_reply()
     assert "0 points" in ask(answering, "run", "series", "linear", "loss").stdout
@@ -165,7 +179,7 @@ def test_a_series_of_any_numbers_is_shown(
 ) -> None:
     reply = series_reply(*values)
     reply.wide.update({place: str(whole) for place, whole in wide.items()})
-    answering.answers["GetStepSeries"] = reply
+    answering.answers |= {"GetStepSeries": reply, "ListSeries": of_stages("train")}
     result = ask(answering, "run", "series", "linear", "loss")
     assert result.exit_code == 0, result.exception
     assert result.stdout.splitlines()[1] == bars
@@ -173,7 +187,7 @@ def test_a_series_of_any_numbers_is_shown(
 
 
 def test_a_series_without_a_finite_number_says_so(answering: Answering) -> None:
-    answering.answers["GetStepSeries"] = series_reply(float("nan"), float("inf"))
+    answering.answers |= {"GetStepSeries": series_reply(float("nan"), float("inf")), "ListSeries": of_stages("train")}
     assert "every value is NaN or infinite" in ask(answering, "run", "series", "linear", "loss").stdout
 
 
