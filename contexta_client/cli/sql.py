@@ -13,7 +13,7 @@ from .output import Terminal, examples
 @click.command(
     epilog=examples(
         'contexta sql "select run_id, status from runs order by started_at desc limit 5"',
-        "contexta sql \"select key, avg(value) from metrics where run_id = 'run:iris.v1' group by key\" --csv",
+        "contexta sql \"select metric_key, avg(value) from metrics where run_id = 'run:iris.v1' group by 1\" --csv",
         "contexta sql < question.sql",
     )
 )
