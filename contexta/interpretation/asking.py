@@ -47,7 +47,8 @@ class TimeRange(Answer):
 
 @dataclass(frozen=True, slots=True)
 class RunListQuery(Answer):
-    """Which runs, in which order. Every given tag must match; all_attempts: not only each run's newest."""
+    """Which runs, in which order. Every given tag must match, a text also the number or truth value that it stands
+    for; all_attempts: not only each run's newest."""
 
     project_name: str | None = None
     status: str | None = None

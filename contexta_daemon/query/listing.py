@@ -10,7 +10,7 @@ from typing import Any
 from contexta.errors import ValidationError
 from contexta.v1 import query_pb2
 from contexta_daemon.batches import format_ns
-from contexta_daemon.catalog.observations import binding_status
+from contexta_daemon.catalog.observations import as_float, binding_status
 from contexta_daemon.catalog.schema import BATCH, SAMPLE, STAGE, STATES
 
 from .finding import find_run, within_project
@@ -24,7 +24,6 @@ _SORT = {
     "status": "r.state",
     "project_name": "r.project_name",
 }
-_INT64 = range(-(2**63), 2**63)
 _OPERATORS = {"gt": ">", "lt": "<", "gte": ">=", "lte": "<=", "eq": "=", "ne": "!="}
 _RUN = """
 SELECT r.run_ref, r.project_name, r.name, r.state, r.started_at, r.ended_at, r.tags_json, r.metadata_json, r.attempt,
@@ -243,11 +242,9 @@ def _run_conditions(request: query_pb2.ListRunsRequest) -> tuple[list[str], list
             where.append(f"r.started_ns {operator} ?")
             values.append(asked_ns(bound))
     for name, value in _tags(request.tags_json).items():
-        if isinstance(value, int) and value not in _INT64:
-            where.append("0")  # SQLite does not hold it
-            continue
-        where.append("(json_valid(r.tags_json) AND json_extract(r.tags_json, ?) = ?)")
-        values += [f'$."{name}"', value if isinstance(value, str | int | float) else json.dumps(value)]
+        matches, asked = _tag_condition(f'$."{name}"', value)
+        where.append(f"(json_valid(r.tags_json) AND {matches})")
+        values += asked
     for condition in request.metric_conditions:
         if condition.operator not in _OPERATORS:
             raise _unknown("operator", condition.operator, _OPERATORS)
@@ -273,6 +270,31 @@ def _tags(text: str) -> dict[str, Any]:
     if not isinstance(tags, dict) or any('"' in name for name in tags):
         raise ValidationError("tags_json is a JSON object of tag names and values.", code="invalid_argument")
     return tags
+
+
+def _tag_condition(path: str, value: Any) -> tuple[str, list[Any]]:
+    """A text is also the number or the truth value that it stands for: a command line has nothing but texts."""
+    plain = _bound(value) if isinstance(value, str | int | float) else json.dumps(value)
+    condition, values = "json_extract(r.tags_json, ?) = ?", [path, plain]
+    stands_for = _read(value) if isinstance(value, str) else None
+    if isinstance(stands_for, bool):
+        return f"({condition} OR json_type(r.tags_json, ?) = ?)", [*values, path, value]
+    if isinstance(stands_for, int | float):
+        number = "json_type(r.tags_json, ?) IN ('integer', 'real') AND json_extract(r.tags_json, ?) = ?"
+        return f"({condition} OR {number})", [*values, path, path, _bound(stands_for)]
+    return condition, values
+
+
+def _bound(value: str | float) -> str | float:
+    """Return a value as SQLite takes it, and reads it in JSON: an integer of more than 64 bits is a double."""
+    return as_float(value) if isinstance(value, int) and value.bit_length() > 63 else value
+
+
+def _read(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _unknown(field: str, value: str, allowed: Iterable[str]) -> ValidationError:

@@ -1,0 +1,32 @@
+"""Which runs a tag asks for: values of any kind, and the texts that stand for them."""
+
+from contextlib import closing
+
+import pytest
+from logged import NS, FakeLog, run_opened, session_opened
+
+from contexta.v1 import query_pb2 as q
+from contexta_daemon.catalog import Catalog
+from contexta_daemon.query import Listing
+
+LARGE = "123456789012345678901234567890"
+STORED = ["3", '"3"', "3.0", "true", '"true"', "false", "1", "0.001", '"abc"', "null", LARGE]
+
+
+@pytest.mark.parametrize(
+    ("asked", "matching"),
+    [
+        ('"3"', ["3", '"3"', "3.0"]), ("3", ["3", "3.0"]), ('"true"', ["true", '"true"']), ('"false"', ["false"]),
+        ('"1"', ["1"]), ('"1e-3"', ["0.001"]), ('"abc"', ['"abc"']), ('"\\"abc\\""', []), ('"null"', []),
+        (f'"{LARGE}"', [LARGE]), (LARGE, [LARGE]), (f'"1{"0" * 400}"', []), ('"["', []),
+    ],
+)  # fmt: skip
+def test_a_text_matches_the_number_or_truth_value_that_it_stands_for_too(tmp_path, asked, matching):
+    log, catalog = FakeLog(), Catalog(tmp_path / "catalog.sqlite3")
+    for number, value in enumerate(STORED):
+        opened = run_opened(1, f"run:p.r{number}", time_ns=NS + number, tags_json=f'{{"n": {value}}}')
+        log.add(number + 1, session_opened(), opened)
+    catalog.follow(list(log.read(catalog.position)), log.committed)
+    with closing(catalog), closing(catalog.connect()) as connection:
+        found = Listing(connection).runs(q.ListRunsRequest(tags_json=f'{{"n": {asked}}}')).runs
+    assert [STORED[int(run.run_id.removeprefix("run:p.r"))] for run in found] == matching
