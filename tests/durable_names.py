@@ -12,7 +12,7 @@ import pytest
 class DurableNames:
     """What is renamed into place must have been synced since it was written, and its folder be synced after.
 
-    `named`: every path that something was renamed to, in order.
+    `named`: every path that something was renamed to, in order. Folders that are made count for those tests that ask.
     """
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
@@ -20,8 +20,10 @@ class DurableNames:
         self._too_early: list[str] = []
         self._synced: dict[tuple[int, int], tuple[int, int]] = {}
         self._to_be_synced: dict[tuple[int, int], Path] = {}
-        self._fsync = os.fsync
+        self._made_in: dict[tuple[int, int], Path] = {}
+        self._fsync, self._mkdir = os.fsync, os.mkdir
         patch.setattr(os, "fsync", self._sync)
+        patch.setattr(os, "mkdir", self._making)
         for name in ("replace", "rename"):
             patch.setattr(os, name, self._renaming(getattr(os, name)))
 
@@ -30,10 +32,19 @@ class DurableNames:
         assert not self._too_early, "these had their names before their bytes were durable"
         assert not self._to_be_synced, "the last renames in these folders may be lost"
 
+    def check_folders(self) -> None:
+        assert not self._made_in, "the folders that were made in these may be lost"
+
+    def _making(self, path, *arguments, **more):
+        self._mkdir(path, *arguments, **more)
+        parent = Path(path).parent
+        self._made_in[_which(parent.stat())] = parent
+
     def _sync(self, file: int) -> None:
         self._fsync(file)
         found = os.fstat(file)
         self._to_be_synced.pop(_which(found), None)
+        self._made_in.pop(_which(found), None)
         self._synced[_which(found)] = _written(found)
 
     def _renaming(self, real):

@@ -176,7 +176,7 @@ def _copy(source: int, store: Path) -> tuple[str, str]:
     digest = hashlib.sha256()
     try:
         with _storing():
-            store.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _make_folder(store)
             target = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             for block in _blocks(source):
@@ -196,7 +196,8 @@ def _copy(source: int, store: Path) -> tuple[str, str]:
                 temporary.unlink()
             else:
                 temporary.rename(place)
-                _sync_folder(place.parent)
+            for folder in (place.parent, store):  # also what is there: who made it may have been killed before its sync
+                _sync_folder(folder)
     except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -218,6 +219,14 @@ def remove_incoming(store: Path) -> None:
     with contextlib.suppress(OSError):
         for left in store.glob(f"{INCOMING}*"):
             left.unlink(missing_ok=True)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and those above it that lack, each for its owner alone and durable."""
+    if not folder.is_dir():
+        _make_folder(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        _sync_folder(folder.parent)
 
 
 def _sync_folder(folder: Path) -> None:

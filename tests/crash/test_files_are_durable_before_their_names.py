@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -61,7 +63,23 @@ def test_a_copy_of_a_registered_artifact_is_durable_before_it_counts_as_stored(
 ) -> None:
     path = tmp_path / "model.bin"
     path.write_bytes(b"weights")
-    assert hash_artifact(path, Fingerprint.of(path.stat()), store=tmp_path / "objects").stored_path
+    assert hash_artifact(path, Fingerprint.of(path.stat()), store=tmp_path / "artifacts" / "objects").stored_path
+    names.check()
+    names.check_folders()
+
+
+def test_a_copy_that_is_there_is_durable_before_it_counts_though_who_made_it_was_killed_before_its_sync(
+    tmp_path: Path, names: DurableNames
+) -> None:
+    path, store = tmp_path / "model.bin", tmp_path / "objects"
+    path.write_bytes(b"weights")
+    digest = sha256(b"weights").hexdigest()
+    (store / digest[:2]).mkdir(parents=True)
+    (store / "half").write_bytes(b"weights")
+    with (store / "half").open() as file:
+        os.fsync(file.fileno())
+    (store / "half").rename(store / digest[:2] / digest[2:])
+    assert hash_artifact(path, Fingerprint.of(path.stat()), store=store).stored_path
     names.check()
 
 
