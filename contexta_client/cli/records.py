@@ -139,7 +139,8 @@ def export_csv(terminal: Terminal, /, file: Path, **wanted: str | None) -> None:
 @_filter_options
 @click.pass_obj
 def export_parquet(terminal: Terminal, /, file: Path, **wanted: str | None) -> None:
-    """Write metrics as a Parquet file. FILE is there whole, or not at all."""
+    """Write metrics as a Parquet file; `wide` has the digits of integers that no double holds. FILE is there whole, or
+    not at all."""
     from .parquet import write_metrics
 
     with whole_file(file) as temporary:
