@@ -76,13 +76,13 @@ def _series(scope: Scope, stream: Stream, spec: KeySpec, usage: Any) -> int:
     """Return the series of a key in a scope, remembered for the next call; 0 when there is no room to define it."""
     key_id = stream.key_id(spec)
     with scope.recorder.lock:
-        if not key_id or scope.stream is not stream:  # closed, or declared anew, by another thread
+        ids, other_ids, series = scope.ids, scope.other_ids, scope.scope_id << 32 | key_id
+        if not key_id or scope.closed_ns or scope.stream is not stream:  # or declared anew, by another thread
             return 0
-        series = scope.scope_id << 32 | key_id
         if usage is not None:
-            scope.other_ids[usage] = series
+            other_ids[usage] = series
             if spec == _plain_spec(spec[0], FLOAT) and not scope.recorder.feed.sinks:
-                scope.ids[spec[0]] = series
+                ids[spec[0]] = series
         return series
 
 

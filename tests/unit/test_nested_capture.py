@@ -14,15 +14,17 @@ import pytest
 from capturing import Capturing
 
 from contexta.capture.results import CaptureResult
-from contexta_client.capture import notices, scope_life, scope_opening, session
+from contexta.errors import ClosedScopeError
+from contexta_client.capture import capture_calls, notices, scope_life, scope_opening, session
 from contexta_client.capture import spool as spool_module
 from contexta_client.capture import spool_format as fmt
 from contexta_client.capture import stream as stream_module
 from contexta_client.capture.journal import Journal
+from contexta_client.capture.scopes import Scope, StageScope
 from contexta_client.capture.session import Recorder
 from contexta_client.capture.spool import DiskFullError, Spool
 
-FILES = {each.__file__ for each in (scope_life, scope_opening, session, stream_module)}
+FILES = {each.__file__ for each in (capture_calls, scope_life, scope_opening, session, stream_module)}
 
 
 def free_for_others(lock: threading.RLock) -> bool:
@@ -176,15 +178,39 @@ def test_a_scope_that_a_nested_call_closes_is_closed_whatever_it_was_doing(captu
     at, more = 0, True
     while more:
         stage = run.stage(f"s{at}")
-        batch, more = interrupted(lambda stage=stage: stage.batch("b"), at, stage.close)
-        assert not (batch.closed_ns and batch.group_scope_id)
+
+        def batch(stage: StageScope = stage) -> Scope:
+            try:
+                return stage.batch("b")
+            except ClosedScopeError:
+                return stage
+
+        opened, more = interrupted(batch, at, stage.close)
+        assert not (opened.closed_ns and opened.group_scope_id)
         stage.close("cancelled")
-        batch.close()
+        opened.close()
         at += 1
     content = capturing.one()
-    opened = [each.scope_id for each in content.of("scope_opened")]
+    declared = [each.scope_id for each in content.of("scope_opened")]
     closed = [each.scope_id for each in content.of("scope_closed")]
-    assert sorted(closed) == sorted(set(opened) - {1})
+    assert sorted(closed) == sorted(set(declared) - {1})
+
+
+def test_a_metric_in_whose_middle_its_scope_is_closed_raises_nothing_else_than_that(capturing: Capturing) -> None:
+    run = capturing.recorder().run("closed")
+    at, more = 0, True
+    while more:
+        stage = run.stage(f"s{at}")
+
+        def metric(stage: Scope = stage, key: str = f"k{at}") -> object:
+            try:
+                return stage.metric(key, 1.0)
+            except ClosedScopeError:
+                return None
+
+        _, more = interrupted(metric, at, stage.close)
+        at += 1
+    assert at > 20
 
 
 def test_a_closing_that_is_owed_is_paid_once_also_when_a_nested_call_comes_right_behind_it(
