@@ -57,7 +57,7 @@ def declared(scope: Scope) -> Stream | None:
     if stream is None:
         return None
     if scope.stream is not stream:
-        refused = _declare(scope, stream)
+        refused = stream.insist(lambda: _declare(scope, stream))
         if refused:
             stream.tell(refused)
     return stream if scope.stream is stream else None

@@ -81,7 +81,8 @@ class Stream:
         """Commit an entry to the journal; returns why it was not kept, or an empty text.
 
         owed: an entry that finds no room is remembered and written once there is some, rather than dropped.
-        tried_again: by the caller, who holds the lock, counts what is lost for want of it, and tells of it afterwards.
+        tried_again: by the caller, who holds the lock: it does not wait for room, and what is lost for want of it is
+        the caller's to count, and to tell of afterwards.
         """
         counted = 0 if tried_again else 1
         body = encode_entry(kind, at_ns or time_ns(), fields)
@@ -95,9 +96,10 @@ class Stream:
             except (SpoolFullError, DiskFullError):
                 self._owed.append(body)
             return ""
+        if tried_again:
+            return self._once(body)
         reason = self._attempt(lambda: self.journal.append(body), fmt.DROPPED_ENTRIES, counted)
-        if not tried_again:
-            self.look_if_due()
+        self.look_if_due()
         return reason
 
     def pay_owed(self) -> None:
@@ -132,10 +134,7 @@ class Stream:
                 return self._keys[spec]
             key_id = next(self._key_ids)
             fields = {"key_id": key_id, **dict(zip(KEY_FIELDS, spec, strict=True))}
-            try:
-                self.journal.append(encode_entry("key_defined", time_ns(), fields))
-            except (SpoolFullError, DiskFullError) as error:
-                self._why = NO_STORAGE if isinstance(error, DiskFullError) else FULL
+            if self._once(encode_entry("key_defined", time_ns(), fields)):
                 return 0
             return self._keys.setdefault(spec, key_id)
 
@@ -208,6 +207,27 @@ class Stream:
             self._wake()
             sleep(min(nap_s, max(0.0, deadline - now)))
             nap_s = min(nap_s * 2, 0.01)
+
+    def insist(self, write: Callable[[], str]) -> str:
+        """Call what takes the lock and may return FULL, again and again, under the policy for a spool that is full.
+
+        Others go on while it waits, since it does so without the lock. Returns what it was told last.
+        """
+        deadline = monotonic() + self._block_timeout_s
+        nap_s = 0.0005
+        while (reason := write()) == FULL and (left := deadline - monotonic()) > 0:
+            self._wake()
+            sleep(min(nap_s, left))
+            nap_s = min(nap_s * 2, 0.01)
+        return reason
+
+    def _once(self, body: bytes) -> str:
+        try:
+            self.journal.append(body)
+        except (SpoolFullError, DiskFullError) as error:
+            self._why = NO_STORAGE if isinstance(error, DiskFullError) else FULL
+            return self._why
+        return ""
 
     def _drop(self, reason: str, word: int, records: int) -> str:
         self._why = reason

@@ -119,6 +119,29 @@ def test_what_warns_of_a_refusal_does_not_hold_the_lock(
     assert free == [True]
 
 
+def test_a_scope_that_waits_for_room_lets_others_go_on(capturing: Capturing, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder = capturing.recorder(spool_bytes=1 << 20, on_full="block", block_timeout_s=60.0)
+    run = recorder.run("full")
+    stream = recorder.stream()
+    free: list[bool] = []
+
+    def nap(seconds: float) -> None:
+        free.append(free_for_others(recorder.lock))
+        stream.spool.words[fmt.RELEASED_BYTES] += 1 << 20
+
+    monkeypatch.setattr(stream_module, "sleep", nap)
+    while not free:
+        run.event("e", message="x" * 2000)
+    free.clear()
+    stream.spool.words[fmt.RELEASED_BYTES] = 0
+    number = 0
+    while not free:
+        run.stage(f"{'x' * 200}-{number}")
+        number += 1
+    assert free == [True]
+    assert len(capturing.one().of("scope_opened")) == 1 + number
+
+
 def test_a_metric_nested_anywhere_in_an_opening_is_kept_and_the_scope_declared_once(capturing: Capturing) -> None:
     recorder = capturing.recorder()
     run = recorder.run("nested")
