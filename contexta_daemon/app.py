@@ -169,7 +169,8 @@ class Daemon:
         server = self._server()
         socket = self.tenancy.place_socket(self.config.daemon.socket_dir)
         server.add_insecure_port(f"unix:{socket}")
-        async with anyio.create_task_group() as tasks, anyio.create_task_group() as writing:
+        # The writer is outside of what is cancelled: it ends by itself, with what it has written synced and sealed.
+        async with anyio.create_task_group() as writing, anyio.create_task_group() as tasks:
             writing.start_soon(self.writer.run)
             tasks.start_soon(self.runner.run)
             tasks.start_soon(self.hasher.run)

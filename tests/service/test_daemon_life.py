@@ -19,6 +19,11 @@ import pytest
 from daemon_process import DaemonProcess, daemons, refusal
 from waiting import wait_until
 
+from contexta_daemon.log import frame
+from contexta_daemon.log.directory import LogDirectory
+from contexta_daemon.log.files import RealFiles
+from contexta_daemon.log.segment import HEADER_BYTES, Frame
+
 A = b"a" * 16
 
 
@@ -110,6 +115,19 @@ def test_told_to_end_it_keeps_all_and_leaves_nothing_that_points_to_it(start, tm
     assert (tmp_path / "ws" / "daemon" / "token").read_text() == token
     text = (tmp_path / "ws" / "daemon" / "daemon.log").read_text()
     assert "ending: signal SIGTERM" in text and str(path) in text
+
+
+@pytest.mark.parametrize("durability", ["fsync", "interval"])
+def test_told_to_end_it_seals_the_log(start, tmp_path: Path, durability: str) -> None:
+    daemon = start(tmp_path / "ws", config={"records": {"durability": durability}}).serves()
+    with daemon.calls() as calls:
+        calls.append(A, 0, 3, b"body")
+    daemon.process.terminate()
+    assert daemon.ends() == 0
+    log = LogDirectory(tmp_path / "ws" / "records" / "log", RealFiles())
+    with log.open(log.numbers()[-1]) as segment:
+        frames = list(segment.scan(log.log_id() or b"", start=HEADER_BYTES, end=segment.size()))
+    assert isinstance(frames[-1], Frame) and frames[-1].kind == frame.FOOTER
 
 
 def test_after_a_kill_the_next_one_replaces_it_and_has_everything(start, tmp_path: Path) -> None:
