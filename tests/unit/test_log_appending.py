@@ -237,7 +237,21 @@ def test_sessions_are_forgotten_by_age_and_number() -> None:
     kept = dict(table.checkpoint(DAY_NS * 101))
     assert len(kept) == MAX_CLOSED + MAX_OPEN and b"n" * 16 in kept
     assert {state.closed for state in dict(table.checkpoint(DAY_NS * 108)).values()} == {False}
-    assert list(table.checkpoint(DAY_NS * 200)) == []
+    assert list(SessionTable(dict(table.items())).checkpoint(DAY_NS * 200)) == []
+
+
+def test_a_session_that_is_written_to_is_not_forgotten_when_the_clock_is_set_forward(tmp_path: Path) -> None:
+    now = [60 * 10**9]  # a machine without a battery begins in 1970
+    log = Log(tmp_path / "log", segment_bytes=600, clock_ns=lambda: now[0])
+    Notebook().append(log, [session(1), session(2), session(3)])
+    log.append([], closing=[session(2)])
+    now[0] = 20_000 * DAY_NS
+    notebook = Notebook()
+    for _ in range(20):
+        notebook.append(log, [session(4)], size=100)
+    assert log.segments > 3
+    for each in (log, open_log(tmp_path / "log", RealFiles())):
+        assert [number for number in range(1, 5) if each.sessions.get(session(number))] == [1, 3, 4]
 
 
 def test_sessions_stay_bounded_between_checkpoints() -> None:
