@@ -22,6 +22,12 @@ from .scopes import STATE_OF_STATUS
 
 Model = Mapping[str, Any]
 
+# What a model raises whose fields are missing, of another type, or beyond what a column holds.
+_NO_MODEL = (
+    KeyError, ValueError, TypeError, OverflowError, RecursionError,
+    sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError,
+)  # fmt: skip
+
 
 class BadModelError(ContextaError):
     """A stored model whose JSON is not one."""
@@ -33,16 +39,20 @@ def store_model(connection: sqlite3.Connection, stored: capture_pb2.ModelStored,
     """Apply ModelStored. Raises BadModelError, without having changed anything."""
     try:
         model = json.loads(stored.json)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadModelError(f"{stored.model} {stored.ref}: {error}") from error
     if not isinstance(model, dict):
         raise BadModelError(f"{stored.model} {stored.ref} is not a JSON object")
     apply = _APPLY.get(stored.model)
-    try:
-        if apply is not None:
+    if apply is not None:
+        connection.execute("SAVEPOINT model")
+        try:
             apply(connection, model, time_ns)
-    except (KeyError, ValueError, TypeError, sqlite3.IntegrityError) as error:
-        raise BadModelError(f"{stored.model} {stored.ref}: {type(error).__name__}: {error}") from error
+        except _NO_MODEL as error:
+            connection.execute("ROLLBACK TO model")
+            connection.execute("RELEASE model")
+            raise BadModelError(f"{stored.model} {stored.ref}: {type(error).__name__}: {error}") from error
+        connection.execute("RELEASE model")
     connection.execute(
         "INSERT OR REPLACE INTO stored_models (model, ref, json) VALUES (?, ?, ?)",
         (stored.model, stored.ref, stored.json),

@@ -5,7 +5,6 @@ What belongs to a whole series (run, stage, key ...) is a row of a small table; 
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from contexta.v1 import capture_pb2
-from contexta_daemon.batches import BadBatchError, Rows, decode, decode_step, parse_instant
+from contexta_daemon.batches import BadBatchError, Rows, decode, decode_step
 from contexta_daemon.catalog import Names, Session
 from contexta_daemon.catalog.observations import as_float, whole_number
-from contexta_daemon.catalog.stored import stored_step
+from contexta_daemon.catalog.stored import content_of
 from contexta_daemon.log import LoggedBatch, Position
 
 CANONICAL_NAN = 0x7FF8_0000_0000_0000  # the bits of NaN as DuckDB reads and writes it
@@ -260,8 +259,8 @@ def stored_metric(
     ).fetchone()
     if row is None or tuple(row) != (position.segment, position.offset, item):
         return None
-    content = json.loads(stored.json)
-    envelope, payload = content["envelope"], content["payload"]
+    content = content_of(stored)
+    envelope, payload = content.envelope, content.payload
     series = Series(
         run_id=envelope["run_ref"], attempt=_attempt(connection, envelope), key=payload["metric_key"],
         stage_id=envelope.get("stage_execution_ref") or None, rank=envelope.get("rank"),
@@ -273,8 +272,7 @@ def stored_metric(
     )  # fmt: skip
     value = payload["value"]
     wide = str(value) if type(value) is int and abs(value) > _EXACT else None
-    time_ns = parse_instant(envelope["observed_at"])
-    return StoredMetric(series, stored_step(payload.get("step")), time_ns, as_float(value), wide)
+    return StoredMetric(series, content.step, content.observed_ns, content.value, wide)
 
 
 def _attempt(connection: sqlite3.Connection, envelope: dict[str, Any]) -> int | None:

@@ -208,12 +208,12 @@ class RecordReader:
         return _observed(seen) if self._fits(seen.scope) else None
 
     def _is_first(self, entry: capture_pb2.Entry, position: Position, item: int) -> bool:
-        """Whether this is where a record was stored first; the same one stored again is no other record."""
+        """Whether this is where a record was stored first, and not set aside: stored again it is no other record."""
         row = self._connection.execute(
             "SELECT b.segment, b.offset, r.item FROM stored_records r JOIN batches b ON b.id = r.batch WHERE r.ref = ?",
             (entry.record_stored.ref,),
         ).fetchone()
-        return row is None or (*row,) == (position.segment, position.offset, item)
+        return row is not None and (*row,) == (position.segment, position.offset, item)
 
     def _stored(self, stored: capture_pb2.RecordStored) -> query_pb2.Record | None:
         """A record put through the stores: its envelope says where it belongs."""

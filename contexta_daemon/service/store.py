@@ -20,6 +20,7 @@ from contexta_daemon.ingest.puts import Puts
 from contexta_daemon.log import Log, LoggedBatch, Position
 from contexta_daemon.query.models import PAGE_MODELS, get_model, list_models
 
+from .bounds import check_bounds
 from .caught_up import CatalogWait
 
 Answer = TypeVar("Answer")
@@ -122,10 +123,13 @@ def _model(stored: capture_pb2.ModelStored) -> capture_pb2.ModelStored:
     model: Model = deserialize(stored.model, stored.json)
     if type(model).__name__.endswith("Record") and not model.ref.startswith("provenance:"):
         raise ValidationError(f"{stored.model} is a record: put it with PutRecords.", code="model_unknown")
+    check_bounds(model.to_dict())
     return capture_pb2.ModelStored(model=stored.model, ref=model.ref, json=model.to_json())
 
 
 def _record(stored: capture_pb2.RecordStored) -> capture_pb2.RecordStored:
     record = deserialize_record(stored.json)
-    envelope = record.envelope
+    envelope, fields = record.envelope, record.to_dict()
+    check_bounds(fields["envelope"])
+    check_bounds(fields["payload"])
     return capture_pb2.RecordStored(ref=envelope.record_ref, record_type=envelope.record_type, json=record.to_json())

@@ -1,0 +1,136 @@
+"""Records put through the stores: where they belong, what is counted of them, and what can not be kept."""
+
+import json
+from contextlib import closing
+
+import pytest
+from column_files import Bench
+from logged import entry, run_opened, session_opened
+
+from contexta.errors import ValidationError
+from contexta.v1 import capture_pb2 as pb
+from contexta.v1 import query_pb2 as q
+from contexta_daemon.query import Cursor, Pages, RecordFilter
+from contexta_daemon.service import store as service
+
+AT = "2026-01-01T00:00:00Z"
+
+
+@pytest.fixture
+def bench(tmp_path):
+    bench = Bench(tmp_path)
+    bench.log.add(1, session_opened(), run_opened())
+    yield bench
+    bench.close()
+
+
+def content(name="one", *, payload=None, record_type="metric", **envelope):
+    given = {"record_ref": f"record:p.r.{name}", "record_type": record_type, "recorded_at": "2261-01-01T00:00:00Z",
+             "observed_at": AT, "producer_ref": "me", "run_ref": "run:p.r"}  # fmt: skip
+    said = {"metric_key": "m", "value": 1.5, "value_type": "float64"}
+    return {"envelope": given | envelope, "payload": said | (payload or {})}
+
+
+def stored(name="one", **more):
+    text = more.pop("text", None) or json.dumps(content(name, **more))
+    return pb.RecordStored(ref=f"record:p.r.{name}", record_type=more.get("record_type", "metric"), json=text)
+
+
+def put(log, *records):
+    log.add(9, *[entry(record_stored=each) for each in records])
+
+
+def select(bench, sql):
+    with closing(bench.catalog.connect()) as connection:
+        return connection.execute(sql).fetchall()
+
+
+def scan(bench, **wanted):
+    with closing(bench.catalog.connect()) as connection:
+        pages = Pages(bench.log, connection, RecordFilter.of(connection, q.RecordFilter(**wanted)), Cursor())
+        return list(pages.next(bench.log.committed, limit=100).records)
+
+
+# --- what cannot be kept ---
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"payload": {"step": 2**63 - 1}},
+        {"payload": {"step": -(2**63) - 1}},
+        {"payload": {"step": 1.5}},
+        {"payload": {"value": None}},
+        {"payload": {"metric_key": None}},
+        {"payload": {"unit": 5}},
+        {"payload": {"unit": "\ud800"}},
+        {"observed_at": "0001-01-01T00:00:00Z"},
+        {"observed_at": "2500-01-01T00:00:00Z"},
+        {"run_ref": ["run:p.r"]},
+        {"stage_execution_ref": 7},
+        {"text": "[" * 100_000},
+    ],
+    ids=lambda wrong: str(wrong)[:60],
+)
+def test_a_record_that_nothing_can_hold_is_set_aside_and_all_else_goes_on(bench, wrong):
+    put(bench.log, stored("wrong", **wrong), stored("right"))
+    bench.run()
+    (reason,) = select(bench, "SELECT reason FROM set_aside")
+    assert "record:p.r.wrong" in reason[0]
+    assert select(bench, "SELECT key, points, last_value FROM summaries") == [("m", 1, 1.5)]
+    assert bench.values() == [1.5]
+    assert [record.record_ref for record in scan(bench)] == ["record:p.r.right"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "code"),
+    [
+        ({"payload": {"step": 2**63 - 1}}, "step_out_of_range"),
+        ({"payload": {"step": -(2**63) - 1}}, "step_out_of_range"),
+        ({"observed_at": "0001-01-01T00:00:00Z"}, "time_out_of_range"),
+        ({"observed_at": "2500-01-01T00:00:00Z", "recorded_at": "2500-01-01T00:00:00Z"}, "time_out_of_range"),
+        ({"rank": 2**31}, "rank_out_of_range"),
+        ({"attempt": 2**31}, "attempt_out_of_range"),
+    ],
+    ids=str,
+)
+def test_such_a_record_is_refused_when_it_is_put(wrong, code):
+    with pytest.raises(ValidationError) as refused:
+        service._record(stored(**wrong))
+    assert refused.value.code == code
+    assert str(refused.value).startswith(tuple({**wrong, **wrong.get("payload", {})}))
+
+
+@pytest.mark.parametrize("right", [{"payload": {"step": 2**63 - 2}}, {"payload": {"step": -(2**63)}},
+                                   {"observed_at": "1678-01-01T00:00:00Z"}, {"rank": 2**31 - 1}], ids=str)  # fmt: skip
+def test_what_stands_at_a_bound_is_kept(bench, right):
+    put(bench.log, service._record(stored(**right)))
+    bench.run()
+    assert bench.values() == [1.5]
+    assert [record.number for record in scan(bench)] == [1.5]
+
+
+def model(name, ref, **fields):
+    return pb.ModelStored(model=name, ref=ref, json=json.dumps(fields))
+
+
+STAGE = {"stage_execution_ref": "stage:p.new.s", "run_ref": "run:p.new", "stage_name": "s", "status": "open",
+         "started_at": AT}  # fmt: skip
+WRONG_STAGES = [{"order_index": 2**63}, {"started_at": "1500-01-01T00:00:00Z"},
+                {"status": "completed", "ended_at": "2500-01-01T00:00:00Z"}]  # fmt: skip
+
+
+@pytest.mark.parametrize("wrong", WRONG_STAGES, ids=str)
+def test_a_model_with_a_number_that_nothing_can_hold_is_refused(wrong):
+    with pytest.raises(ValidationError, match=list(wrong)[-1]):
+        service._model(model("StageExecution", "stage:p.new.s", **STAGE | wrong))
+
+
+@pytest.mark.parametrize("wrong", [*WRONG_STAGES, {"stage_name": {}}], ids=str)
+def test_a_model_that_is_set_aside_has_changed_nothing(bench, wrong):
+    bench.log.add(9, entry(model_stored=model("StageExecution", "stage:p.new.s", **STAGE | wrong)))
+    put(bench.log, stored())
+    bench.run()
+    assert len(select(bench, "SELECT * FROM set_aside")) == 1
+    assert select(bench, "SELECT run_ref FROM runs") == [("run:p.r",)]
+    assert bench.values() == [1.5]
