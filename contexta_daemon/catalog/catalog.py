@@ -26,7 +26,7 @@ from .names import Names, Session
 from .ranges import pack_ids
 from .schema import HAS_METRICS
 from .scopes import Scopes
-from .stored import digest_of
+from .stored import store_record
 from .tally import Tallies, time_range
 
 _log = logging.getLogger(__name__)
@@ -198,16 +198,13 @@ class Catalog:
         for item, entry in enumerate(batch.entries):
             try:
                 bits, scope_id = self._entries.apply(session, entry)
+                if entry.HasField("record_stored"):
+                    store_record(self._connection, self._tallies, entry.record_stored, item)
             except _ENTRY_ERRORS as error:
                 self._set_aside(logged.position, item, str(error))
                 continue
             if entry.HasField("session_opened"):
                 session = self._names.session(session.session_id) or session
-            elif entry.HasField("record_stored"):
-                self._connection.execute(
-                    "INSERT OR IGNORE INTO stored_records SELECT ?, coalesce(max(id), 0) + 1, ?, ? FROM batches",
-                    (entry.record_stored.ref, item, digest_of(entry.record_stored)),
-                )
             kinds |= bits
             if scope_id:
                 scope_ids.add(scope_id)

@@ -17,7 +17,6 @@ from .names import Names, Session
 from .observations import as_float, whole_number
 from .schema import HAS_DEGRADED, HAS_EVENTS, HAS_METRICS, HAS_SPANS, HAS_STORED
 from .scopes import STATE_OF_STATUS, Scopes, UnknownIdError
-from .stored import store_record
 from .tally import Tallies
 
 _MAX_INT64 = (1 << 63) - 1
@@ -57,7 +56,6 @@ class Entries:
             "dropped": self._dropped,
             "session_ended": self._session_ended,
             "model_stored": self._model_stored,
-            "record_stored": self._record_stored,
         }
 
     def apply(self, session: Session, entry: capture_pb2.Entry) -> tuple[int, int]:
@@ -244,10 +242,6 @@ class Entries:
 
     def _model_stored(self, session: Session, stored: capture_pb2.ModelStored, time_ns: int) -> int:
         store_model(self._connection, stored, time_ns)
-        return 0
-
-    def _record_stored(self, session: Session, stored: capture_pb2.RecordStored, time_ns: int) -> int:
-        store_record(self._connection, self._tallies, stored)
         return 0
 
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from .schema import BATCH, DEPLOYMENT, OPERATION, SAMPLE, STAGE
 
 REMEMBERED_SCOPES = 50_000
+MAX_RANK = (1 << 31) - 1  # columns and answers hold 32 bits, signed
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +187,11 @@ def _scope(row: tuple[int, int, int, int, str, int, str, str, str, str]) -> Scop
         operation_ref=ref if kind == OPERATION else "",
         deployment_ref=deployment_ref if kind == DEPLOYMENT else "",
     )
+
+
+def rank_of(number: int | None) -> int | None:
+    """Return a number that was given as a rank; None when it is none."""
+    return number if number is not None and 0 <= number <= MAX_RANK else None
 
 
 def component(ref: str, index: int = 0) -> str:

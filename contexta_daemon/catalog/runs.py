@@ -45,6 +45,11 @@ def newest_attempt(connection: sqlite3.Connection, run_ref: str) -> Attempt | No
     return Attempt(row[0], run_ref, row[1]) if row else None
 
 
+def attempt_of(connection: sqlite3.Connection, run_ref: str, number: int) -> Attempt | None:
+    row = connection.execute("SELECT id FROM runs WHERE run_ref = ? AND attempt = ?", (run_ref, number)).fetchone()
+    return Attempt(row[0], run_ref, number) if row else None
+
+
 def open_run(
     connection: sqlite3.Connection, session: int, opened: capture_pb2.ScopeOpened, time_ns: int
 ) -> Attempt:

@@ -7,7 +7,7 @@ people.
 
 from __future__ import annotations
 
-VERSION = 3
+VERSION = 4
 
 STATES = ("open", "completed", "cancelled", "failed")  # in the order of what outweighs what when settled
 OPEN, COMPLETED, CANCELLED, FAILED = range(4)
@@ -144,8 +144,9 @@ CREATE TABLE dropped (
   PRIMARY KEY (session, reason)
 ) WITHOUT ROWID;
 
+-- records put through the stores; run: the row of the attempt that each is of, 0: none
 CREATE TABLE stored_records (
-  ref TEXT PRIMARY KEY, batch INTEGER NOT NULL, item INTEGER NOT NULL, digest BLOB NOT NULL
+  ref TEXT PRIMARY KEY, batch INTEGER NOT NULL, item INTEGER NOT NULL, run INTEGER NOT NULL, digest BLOB NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE stored_models (model TEXT, ref TEXT, json TEXT NOT NULL, PRIMARY KEY (model, ref)) WITHOUT ROWID;
 

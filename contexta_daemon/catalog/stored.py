@@ -11,12 +11,16 @@ import xxhash
 from contexta.errors import ContextaError
 from contexta.v1 import capture_pb2
 from contexta_daemon.batches import parse_instant
+from contexta_daemon.log import Position
 
 from .models import require_run
+from .names import rank_of
 from .observations import as_float
+from .runs import attempt_of
 from .tally import Tallies
 
 _INT64 = range(-(1 << 63), 1 << 63)
+_ATTEMPTS = range(1, 1 << 63)  # that SQLite can look for
 _NO_RECORD = (KeyError, ValueError, TypeError, AttributeError, OverflowError, RecursionError)
 
 
@@ -32,29 +36,62 @@ class StoredContent(NamedTuple):
     envelope: dict[str, Any]
     payload: dict[str, Any]
     observed_ns: int
+    rank: int | None
     step: int  # in its stored form
     value: float  # 0.0 where there is none
 
 
-def store_record(connection: sqlite3.Connection, tallies: Tallies, stored: capture_pb2.RecordStored) -> None:
-    """Apply RecordStored; the catalog then notes where it stands. Raises BadRecordError, having changed nothing."""
+class StoredPlace(NamedTuple):
+    """Which attempt of its run a stored record is of, as a row of runs and as a number; 0: of none."""
+
+    run: int
+    attempt: int
+
+
+def store_record(
+    connection: sqlite3.Connection, tallies: Tallies, stored: capture_pb2.RecordStored, item: int
+) -> None:
+    """Apply RecordStored, an item of the batch that is applied now. Raises BadRecordError, having changed nothing."""
     if connection.execute("SELECT 1 FROM stored_records WHERE ref = ?", (stored.ref,)).fetchone():
         return  # stored again: the first one counts
     content = content_of(stored)
     try:
-        run = require_run(connection, content.envelope["run_ref"], content.observed_ns)
+        run = _run_of(connection, content)
     except _NO_RECORD as error:
         raise _bad(stored, error) from error
+    connection.execute(
+        "INSERT INTO stored_records (ref, batch, item, run, digest) "
+        "SELECT ?, coalesce(max(id), 0) + 1, ?, ?, ? FROM batches",
+        (stored.ref, item, run, digest_of(stored)),
+    )
     if stored.record_type == "metric":
         tallies.add_stored(
             run,
             content.envelope.get("stage_execution_ref") or "",
             content.payload["metric_key"],
+            content.rank,
             content.payload.get("unit") or "",
             value=content.value,
             step=content.step,
             time_ns=content.observed_ns,
         )
+
+
+def stored_at(connection: sqlite3.Connection, ref: str, position: Position, item: int) -> StoredPlace | None:
+    """Return where the record at a place of the log belongs; None when it was set aside, or had been stored before."""
+    row = connection.execute(
+        "SELECT s.run, coalesce(r.attempt, 0) FROM stored_records s JOIN batches b ON b.id = s.batch "
+        "LEFT JOIN runs r ON r.id = s.run WHERE s.ref = ? AND s.item = ? AND b.segment = ? AND b.offset = ?",
+        (ref, item, position.segment, position.offset),
+    ).fetchone()
+    return StoredPlace(*row) if row else None
+
+
+def _run_of(connection: sqlite3.Connection, content: StoredContent) -> int:
+    """The attempt that the envelope names, if it is there; else the newest one at this place in the log."""
+    run_ref, attempt = content.envelope["run_ref"], content.envelope.get("attempt")
+    named = attempt_of(connection, run_ref, attempt) if attempt is not None and attempt in _ATTEMPTS else None
+    return named.id if named is not None else require_run(connection, run_ref, content.observed_ns)
 
 
 def content_of(stored: capture_pb2.RecordStored) -> StoredContent:
@@ -72,14 +109,15 @@ def content_of(stored: capture_pb2.RecordStored) -> StoredContent:
         for name, text in texts.items():
             if not isinstance(text, str):
                 raise TypeError(f"{name} is {text!r}")
-        if step is not None and type(step) is not int:
-            raise TypeError(f"step is {step!r}")
-        found = StoredContent(envelope, payload, parse_instant(envelope["observed_at"]), _stored_step(step), value)
-        if found.observed_ns not in _INT64 or found.step not in _INT64:
-            raise OverflowError(f"observed_at is {envelope['observed_at']!r}, step is {step}")
+        for name, number in (("step", step), ("rank", envelope.get("rank"))):
+            if number is not None and type(number) is not int:
+                raise TypeError(f"{name} is {number!r}")
+        observed_ns, step = parse_instant(envelope["observed_at"]), _stored_step(step)
+        if observed_ns not in _INT64 or step not in _INT64:
+            raise OverflowError(f"observed_at is {envelope['observed_at']!r}, step is {payload.get('step')}")
+        return StoredContent(envelope, payload, observed_ns, rank_of(envelope.get("rank")), step, value)
     except _NO_RECORD as error:
         raise _bad(stored, error) from error
-    return found
 
 
 def digest_of(record: capture_pb2.RecordStored) -> bytes:

@@ -99,16 +99,17 @@ class Tallies:
 
     def __init__(self) -> None:
         self._series: defaultdict[tuple[int, int, int], Tally] = defaultdict(Tally)
-        self._stored: defaultdict[tuple[int, str, str, str], Tally] = defaultdict(Tally)
+        self._stored: defaultdict[tuple[int, str, str, int, str], Tally] = defaultdict(Tally)
 
     def add_single(self, session: int, scope_id: int, key_id: int, value: float, step: int, time_ns: int) -> None:
         self._series[session, scope_id, key_id].add(tally_of(value, step, time_ns))
 
     def add_stored(
-        self, run: int, stage_ref: str, key: str, unit: str, *, value: float, step: int, time_ns: int
+        self, run: int, stage_ref: str, key: str, rank: int | None, unit: str, *, value: float, step: int, time_ns: int
     ) -> None:
         """Count in a metric record that was put through the stores."""
-        self._stored[run, stage_ref, key, unit].add(tally_of(value, step, time_ns))
+        place = (run, stage_ref, key, NO_RANK if rank is None else rank, unit)
+        self._stored[place].add(tally_of(value, step, time_ns))
 
     def add_columns(self, session: int, columns: Columns) -> npt.NDArray[np.uint64]:
         """Count in single metrics; return the distinct series among them, sorted."""
@@ -145,8 +146,8 @@ class Tallies:
                 rank = names.rank(session)
                 place = (scope.run, scope.stage_ref, key.key, NO_RANK if rank is None else rank, key.unit)
                 summaries[place].add(tally)
-        for (run, stage_ref, name, unit), tally in self._stored.items():
-            summaries[run, stage_ref, name, NO_RANK, unit].add(tally)
+        for place, tally in self._stored.items():
+            summaries[place].add(tally)
         connection.executemany(_UPSERT, [_row(*place, tally) for place, tally in summaries.items()])
         of_run: defaultdict[int, int] = defaultdict(int)
         for (run, *_), tally in summaries.items():

@@ -17,7 +17,7 @@ from contexta.v1 import capture_pb2
 from contexta_daemon.batches import BadBatchError, Rows, decode, decode_step
 from contexta_daemon.catalog import Names, Session
 from contexta_daemon.catalog.observations import as_float, whole_number
-from contexta_daemon.catalog.stored import content_of
+from contexta_daemon.catalog.stored import content_of, stored_at
 from contexta_daemon.log import LoggedBatch, Position
 
 CANONICAL_NAN = 0x7FF8_0000_0000_0000  # the bits of NaN as DuckDB reads and writes it
@@ -249,21 +249,18 @@ def stored_metric(
 ) -> StoredMetric | None:
     """Return the metric put through a store with this item; its envelope says where it belongs.
 
-    None: it is no metric, was not found in order by the catalog, or was stored before.
+    None: it is no metric, was set aside by the catalog, or had been stored before.
     """
     if stored.record_type != "metric":
         return None
-    row = connection.execute(
-        "SELECT b.segment, b.offset, r.item FROM stored_records r JOIN batches b ON b.id = r.batch WHERE r.ref = ?",
-        (stored.ref,),
-    ).fetchone()
-    if row is None or tuple(row) != (position.segment, position.offset, item):
+    place = stored_at(connection, stored.ref, position, item)
+    if place is None:
         return None
     content = content_of(stored)
     envelope, payload = content.envelope, content.payload
     series = Series(
-        run_id=envelope["run_ref"], attempt=_attempt(connection, envelope), key=payload["metric_key"],
-        stage_id=envelope.get("stage_execution_ref") or None, rank=envelope.get("rank"),
+        run_id=envelope["run_ref"], attempt=place.attempt or None, key=payload["metric_key"],
+        stage_id=envelope.get("stage_execution_ref") or None, rank=content.rank,
         batch_id=envelope.get("batch_execution_ref") or None,
         sample_id=envelope.get("sample_observation_ref") or None,
         operation_id=envelope.get("operation_context_ref") or None,
@@ -273,12 +270,3 @@ def stored_metric(
     value = payload["value"]
     wide = str(value) if type(value) is int and abs(value) > _EXACT else None
     return StoredMetric(series, content.step, content.observed_ns, content.value, wide)
-
-
-def _attempt(connection: sqlite3.Connection, envelope: dict[str, Any]) -> int | None:
-    if isinstance(envelope.get("attempt"), int):
-        return int(envelope["attempt"])
-    row = connection.execute(
-        "SELECT attempt FROM runs WHERE run_ref = ? AND newest = 1", (envelope["run_ref"],)
-    ).fetchone()
-    return int(row[0]) if row else None

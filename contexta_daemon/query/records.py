@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 import struct
 from collections.abc import Iterator
@@ -26,6 +25,7 @@ from contexta_daemon.catalog.observations import (
     whole_number,
 )
 from contexta_daemon.catalog.schema import HAS_STORED, KIND_OF_RECORD
+from contexta_daemon.catalog.stored import content_of, stored_at
 from contexta_daemon.log import LoggedBatch, Position
 
 from .finding import find_run
@@ -132,9 +132,13 @@ class RecordReader:
             return
         first = logged.envelope.first_sequence
         for item, entry in enumerate(batch.entries):
-            if item < behind or (entry.HasField("record_stored") and not self._is_first(entry, logged.position, item)):
+            if item < behind:
                 continue
-            if (record := self._entry(session, entry, first + item)) is not None:
+            if entry.HasField("record_stored"):
+                record = self._stored(entry.record_stored, logged.position, item)
+            else:
+                record = self._entry(session, entry, first + item)
+            if record is not None:
                 yield item + 1, record
         if not self._wanted.takes("metric"):
             return
@@ -186,8 +190,6 @@ class RecordReader:
     def _entry(self, session: Session, entry: capture_pb2.Entry, sequence: int) -> query_pb2.Record | None:
         wanted = self._wanted
         kind = entry.WhichOneof("kind")
-        if kind == "record_stored":
-            return self._stored(entry.record_stored)
         if not wanted.from_ns <= entry.time_ns < wanted.until_ns:
             return None
         if kind == "wide_metric":
@@ -207,27 +209,17 @@ class RecordReader:
             return None
         return _observed(seen) if self._fits(seen.scope) else None
 
-    def _is_first(self, entry: capture_pb2.Entry, position: Position, item: int) -> bool:
-        """Whether this is where a record was stored first, and not set aside: stored again it is no other record."""
-        row = self._connection.execute(
-            "SELECT b.segment, b.offset, r.item FROM stored_records r JOIN batches b ON b.id = r.batch WHERE r.ref = ?",
-            (entry.record_stored.ref,),
-        ).fetchone()
-        return row is not None and (*row,) == (position.segment, position.offset, item)
-
-    def _stored(self, stored: capture_pb2.RecordStored) -> query_pb2.Record | None:
+    def _stored(self, stored: capture_pb2.RecordStored, position: Position, item: int) -> query_pb2.Record | None:
         """A record put through the stores: its envelope says where it belongs."""
         wanted = self._wanted
-        try:
-            content = json.loads(stored.json)
-            envelope, payload = content["envelope"], content["payload"]
-            time_ns = parse_instant(envelope["observed_at"])
-        except (ValueError, KeyError, TypeError):
+        place = stored_at(self._connection, stored.ref, position, item)
+        if place is None:
             return None
+        envelope, payload, time_ns, *_ = content_of(stored)
         run_ref = envelope.get("run_ref", "")
         scope = Scope(
-            kind=0, run=self._run_id(run_ref), target=0, inherited=False, project=component(run_ref),
-            run_ref=run_ref, attempt=1, stage_ref=envelope.get("stage_execution_ref", ""),
+            kind=0, run=place.run, target=0, inherited=False, project=component(run_ref),
+            run_ref=run_ref, attempt=place.attempt, stage_ref=envelope.get("stage_execution_ref", ""),
             batch_ref=envelope.get("batch_execution_ref", ""), sample_ref=envelope.get("sample_observation_ref", ""),
             operation_ref=envelope.get("operation_context_ref", ""),
             deployment_ref=envelope.get("deployment_execution_ref", ""),
@@ -256,12 +248,6 @@ class RecordReader:
             return True
         row = self._connection.execute("SELECT newest FROM runs WHERE id = ?", (run,)).fetchone()
         return row is None or bool(row[0])
-
-    def _run_id(self, run_ref: str) -> int:
-        row = self._connection.execute(
-            "SELECT id FROM runs WHERE run_ref = ? AND newest = 1", (run_ref,)
-        ).fetchone()
-        return int(row[0]) if row else 0
 
 
 def _projects(connection: sqlite3.Connection, name: str) -> frozenset[str]:

@@ -3,6 +3,7 @@
 import json
 from contextlib import closing
 
+import numpy as np
 import pytest
 from column_files import Bench
 from logged import entry, run_opened, session_opened
@@ -10,7 +11,7 @@ from logged import entry, run_opened, session_opened
 from contexta.errors import ValidationError
 from contexta.v1 import capture_pb2 as pb
 from contexta.v1 import query_pb2 as q
-from contexta_daemon.query import Cursor, Pages, RecordFilter
+from contexta_daemon.query import Cursor, Pages, RecordFilter, read_series
 from contexta_daemon.service import store as service
 
 AT = "2026-01-01T00:00:00Z"
@@ -68,6 +69,7 @@ def scan(bench, **wanted):
         {"observed_at": "2500-01-01T00:00:00Z"},
         {"run_ref": ["run:p.r"]},
         {"stage_execution_ref": 7},
+        {"rank": "0"},
         {"text": "[" * 100_000},
     ],
     ids=lambda wrong: str(wrong)[:60],
@@ -134,3 +136,50 @@ def test_a_model_that_is_set_aside_has_changed_nothing(bench, wrong):
     assert len(select(bench, "SELECT * FROM set_aside")) == 1
     assert select(bench, "SELECT run_ref FROM runs") == [("run:p.r",)]
     assert bench.values() == [1.5]
+
+
+# --- where they belong ---
+
+
+def series(bench, attempt):
+    """The values of `m` out of the log, and out of the columns and the log."""
+    asked = q.GetStepSeriesRequest(run_id="p.r", metric_key="m", attempt=attempt)
+    with closing(bench.catalog.connect()) as connection:
+        replies = [read_series(connection, bench.log, asked, columns=folder) for folder in (None, bench.folder)]
+    found = [sorted(np.frombuffer(reply.value).tolist()) for reply in replies]
+    assert found[0] == found[1]
+    return found[0]
+
+
+@pytest.mark.parametrize("each", [True, False], ids=["followed at once", "followed later"])
+def test_a_stored_record_is_of_the_attempt_it_names_or_else_of_the_newest_when_it_was_stored(bench, each):
+    def carry():
+        if each:
+            bench.run()
+
+    put(bench.log, stored("first"))
+    carry()
+    bench.log.add(2, session_opened(), run_opened())  # the second attempt
+    put(bench.log, stored("second"), stored("named", attempt=1), stored("unknown", attempt=7))
+    carry()
+    bench.log.add(3, session_opened(), run_opened())
+    bench.run()
+    of_attempt = {1: ["first", "named"], 2: ["second", "unknown"], 3: []}
+    for attempt, names in of_attempt.items():
+        found = scan(bench, run_id="p.r", attempt=attempt)
+        assert [(record.record_ref, record.attempt) for record in found] == [
+            (f"record:p.r.{name}", attempt) for name in names
+        ]
+    assert scan(bench) == []
+    assert len(scan(bench, all_attempts=True)) == 4
+    assert select(bench, "SELECT attempt, points FROM summaries JOIN runs ON runs.id = run ORDER BY 1") == [
+        (1, 2), (2, 2)]  # fmt: skip
+    assert sorted(bench.rows("attempt, value")) == [(1, 1.5), (1, 1.5), (2, 1.5), (2, 1.5)]
+    assert [series(bench, attempt) for attempt in (1, 2)] == [[1.5, 1.5]] * 2
+
+
+def test_a_stored_metric_has_its_rank_wherever_it_is_shown(bench):
+    put(bench.log, stored("a", rank=3), stored("b", rank=3), stored("c"), stored("d", rank=2**31))
+    bench.run()
+    assert select(bench, "SELECT rank, points FROM summaries ORDER BY rank") == [(-1, 2), (3, 2)]
+    assert [row[0] for row in bench.rows("rank")] == [None, None, 3, 3]
