@@ -13,7 +13,7 @@ from contexta.v1 import capture_pb2
 from contexta_daemon.batches import format_ns
 
 from .models import store_model
-from .names import Names, Session
+from .names import Names, Session, rank_of
 from .observations import as_float, whole_number
 from .schema import HAS_DEGRADED, HAS_EVENTS, HAS_METRICS, HAS_SPANS, HAS_STORED
 from .scopes import STATE_OF_STATUS, Scopes, UnknownIdError
@@ -80,7 +80,7 @@ class Entries:
                 opened.host,
                 _fit(opened.pid),
                 opened.job_id,
-                opened.rank if opened.HasField("rank") else None,
+                rank_of(opened.rank) if opened.HasField("rank") else None,
                 opened.local_rank if opened.HasField("local_rank") else None,
                 opened.world_size if opened.HasField("world_size") else None,
                 opened.project_name,

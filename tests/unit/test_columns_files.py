@@ -2,6 +2,7 @@ import json
 import os
 import struct
 import threading
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -117,6 +118,15 @@ def test_a_stored_metric_is_there_once_and_where_its_envelope_says(bench):
         ("run:p.r", 1, "loss", "nats", 3, 7, 0.5, None, "02" * 16, 1),
         ("run:p.r", 1, "loss", "nats", 3, 7, float(2**60 + 1), str(2**60 + 1), "02" * 16, 3),
     ]
+
+
+def test_a_rank_that_no_process_has_is_none(bench):
+    begin(bench.log, rank=2**31)
+    bench.log.add(1, columns=[columns([1.0], series=(2, 1))])
+    bench.run()
+    assert bench.rows("rank, value") == [(None, 1.0)]
+    with closing(bench.catalog.connect()) as connection:
+        assert connection.execute("SELECT rank FROM summaries").fetchall() == [(-1,)]
 
 
 def test_what_refers_to_ids_that_were_never_defined_is_left_out(bench):
