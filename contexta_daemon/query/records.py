@@ -25,7 +25,7 @@ from contexta_daemon.catalog.observations import (
     whole_number,
 )
 from contexta_daemon.catalog.schema import HAS_STORED, KIND_OF_RECORD
-from contexta_daemon.catalog.stored import content_of, stored_at
+from contexta_daemon.catalog.stored import StoredContent, content_of, stored_at
 from contexta_daemon.log import LoggedBatch, Position
 
 from .finding import find_run
@@ -215,30 +215,24 @@ class RecordReader:
         place = stored_at(self._connection, stored.ref, position, item)
         if place is None:
             return None
-        envelope, payload, time_ns, *_ = content_of(stored)
-        run_ref = envelope.get("run_ref", "")
+        content = content_of(stored)
+        envelope, payload, time_ns = content.envelope, content.payload, content.observed_ns
+        texts = {name: text or "" for name, text in envelope.items() if name.endswith("_ref")}
+        run_ref, deployment_ref = texts.get("run_ref", ""), texts.get("deployment_execution_ref", "")
         scope = Scope(
-            kind=0, run=place.run, target=0, inherited=False, project=component(run_ref),
-            run_ref=run_ref, attempt=place.attempt, stage_ref=envelope.get("stage_execution_ref", ""),
-            batch_ref=envelope.get("batch_execution_ref", ""), sample_ref=envelope.get("sample_observation_ref", ""),
-            operation_ref=envelope.get("operation_context_ref", ""),
-            deployment_ref=envelope.get("deployment_execution_ref", ""),
+            kind=0, run=place.run, target=0, inherited=False, project=component(run_ref or deployment_ref),
+            run_ref=run_ref, attempt=place.attempt, stage_ref=texts.get("stage_execution_ref", ""),
+            batch_ref=texts.get("batch_execution_ref", ""), sample_ref=texts.get("sample_observation_ref", ""),
+            operation_ref=texts.get("operation_context_ref", ""), deployment_ref=deployment_ref,
         )  # fmt: skip
         key = next((payload[k] for k in ("metric_key", "event_key", "span_name", "issue_key") if k in payload), "")
         fits = self._fits(scope) and wanted.takes(stored.record_type) and wanted.key in ("", key)
         if not fits or not wanted.from_ns <= time_ns < wanted.until_ns:
             return None
-        record = _located(scope)
-        record.record_ref, record.record_type, record.key, record.time_ns = stored.ref, stored.record_type, key, time_ns
-        record.observed_at, record.recorded_at = envelope["observed_at"], envelope.get("recorded_at", "")
-        record.completeness_marker = envelope.get("completeness_marker", "complete")
-        record.degradation_marker = envelope.get("degradation_marker", "none")
-        record.producer_ref, record.schema_version = envelope.get("producer_ref", ""), SCHEMA_VERSION
-        record.message, record.unit = str(payload.get("message", "")), str(payload.get("unit", ""))
-        record.payload_json = dumps(payload)
-        if "value" in payload:
-            _set_value(record, _number(payload["value"]))
-        return record
+        try:
+            return _put(stored, scope, key, content)
+        except (ValueError, TypeError, AttributeError):  # a field of a type that the contract does not let through
+            return None
 
     def _fits(self, scope: Scope) -> bool:
         return self._wanted.fits(scope, self._is_newest(scope.run))
@@ -310,6 +304,32 @@ def _observed(seen: Observation) -> query_pb2.Record:
     record.producer_ref, record.schema_version = PRODUCER, SCHEMA_VERSION
     if seen.session.rank is not None:
         record.rank = seen.session.rank
+    return record
+
+
+def _put(stored: capture_pb2.RecordStored, scope: Scope, key: str, content: StoredContent) -> query_pb2.Record:
+    """A record put through the stores. What stands in its payload alone is where captured ones have it too."""
+    envelope, payload = content.envelope, content.payload
+    record = _located(scope)
+    record.record_ref, record.record_type, record.key = stored.ref, stored.record_type, key
+    record.time_ns, record.observed_at = content.observed_ns, envelope["observed_at"]
+    record.recorded_at = envelope.get("recorded_at", "")
+    record.completeness_marker = envelope.get("completeness_marker", "complete")
+    record.degradation_marker = envelope.get("degradation_marker", "none")
+    record.producer_ref, record.schema_version = envelope.get("producer_ref", ""), SCHEMA_VERSION
+    record.message = str(payload.get("message") or payload.get("summary") or "")
+    record.unit, record.payload_json = str(payload.get("unit") or ""), dumps(payload)
+    tags = payload.get("tags") or (payload.get("attributes") or {}).get("tags")
+    if isinstance(tags, dict):
+        record.tags_json = dumps(tags)
+    correlation = envelope.get("correlation_refs") or {}
+    record.trace_id = correlation.get("trace_id") or payload.get("trace_id") or ""
+    if "value" in payload:
+        _set_value(record, _number(payload["value"]))
+    if content.rank is not None:
+        record.rank = content.rank
+    if content.step:
+        record.step = content.step - (content.step > 0)
     return record
 
 

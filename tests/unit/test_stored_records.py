@@ -183,3 +183,21 @@ def test_a_stored_metric_has_its_rank_wherever_it_is_shown(bench):
     bench.run()
     assert select(bench, "SELECT rank, points FROM summaries ORDER BY rank") == [(-1, 2), (3, 2)]
     assert [row[0] for row in bench.rows("rank")] == [None, None, 3, 3]
+
+
+def test_a_scan_tells_of_a_stored_record_what_it_tells_of_a_captured_one(bench):
+    put(
+        bench.log,
+        stored("a", payload={"step": 5, "tags": {"x": "y"}}, rank=3, correlation_refs={"trace_id": "t"}),
+        stored("b", payload={"step": 0}),
+        stored("c", payload={"step": -2}),
+        stored("d"),
+        stored("e", record_type="span", payload={"span_name": "s", "trace_id": "u", "attributes": {"tags": {"z": 1}}}),
+    )
+    bench.run()
+    whole, zero, below, none, span = scan(bench)
+    assert (whole.step, whole.rank, json.loads(whole.tags_json), whole.trace_id) == (5, 3, {"x": "y"}, "t")
+    assert (zero.step, below.step) == (0, -2)
+    assert not any(none.HasField(name) for name in ("step", "rank"))
+    assert (none.tags_json, none.trace_id) == ("", "")
+    assert (span.trace_id, json.loads(span.tags_json)) == ("u", {"z": 1})
