@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 from contexta.interpretation.answer import Answer
@@ -18,7 +19,10 @@ _FLOATS = ("DOUBLE", "FLOAT")
 
 @dataclass(frozen=True, slots=True)
 class SqlResult(Answer):
-    """Columns, their types as DuckDB names them, and rows of plain values."""
+    """Columns, their types as DuckDB names them, and rows of plain values.
+
+    Iterated over, rows are mappings; a name that stands again in `columns` is numbered there: name, name_1.
+    """
 
     columns: tuple[str, ...]
     types: tuple[str, ...]
@@ -28,8 +32,21 @@ class SqlResult(Answer):
         return len(self.rows)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
+        names = _distinct(self.columns)
         for row in self.rows:
-            yield dict(zip(self.columns, row, strict=True))
+            yield dict(zip(names, row, strict=True))
+
+
+def _distinct(columns: Sequence[str]) -> list[str]:
+    names: list[str] = []
+    taken = set(columns)
+    for name in columns:
+        chosen = name
+        if name in names:
+            chosen = next(each for n in count(1) if (each := f"{name}_{n}") not in taken)
+            taken.add(chosen)
+        names.append(chosen)
+    return names
 
 
 def _number(cell: Any) -> Any:

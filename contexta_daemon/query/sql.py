@@ -222,7 +222,7 @@ def _plain(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, Decimal):
-        return float(value)
+        return _number(value)
     if isinstance(value, datetime | date | clock_time):
         return value.isoformat()
     if isinstance(value, timedelta):
@@ -234,3 +234,11 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple | set | frozenset):
         return [_plain(each) for each in value]
     return str(value)
+
+
+def _number(value: Decimal) -> int | float | str:
+    """A decimal as a number that has all of its digits, as text where there is none."""
+    if value.as_tuple().exponent == 0:
+        return int(value)
+    near = float(value)
+    return near if Decimal(repr(near)) == value else str(value)

@@ -12,6 +12,7 @@ from logged import NS, columns, entry, key_defined, run_opened, scope_closed, sc
 from contexta.errors import DeadlineError, ValidationError
 from contexta.v1 import capture_pb2 as pb
 from contexta.v1 import query_pb2 as q
+from contexta_client.query.sql import SqlResult
 from contexta_daemon.query.series import read_series
 from contexta_daemon.query.sql import run_sql
 from contexta_daemon.query.sql_tables import TABLES
@@ -90,6 +91,13 @@ def test_what_json_does_not_know_comes_as_what_it_knows(store):
     assert row[6] == 2.0**70 and row[7].startswith("2026-01-01T00:00:00")
     ((odd,),) = rows(store, "SELECT value FROM metrics WHERE isnan(value) LIMIT 1")
     assert np.isnan(odd) and json.loads(json.dumps(row[:6]))
+
+
+def test_a_decimal_keeps_its_digits_as_a_number_where_one_holds_them(store):
+    (row,) = rows(store, "SELECT 12345678901234567890123::DECIMAL(38,0), -7::DECIMAL(3,0), 0.1::DECIMAL(38,20), "
+                         "1234567890123456789.25::DECIMAL(38,2), 100::DECIMAL(5,2)")  # fmt: skip
+    assert row == (12345678901234567890123, -7, 0.1, "1234567890123456789.25", 100.0)
+    assert [type(value) for value in row] == [int, int, float, str, float]
 
 
 @pytest.mark.parametrize(
@@ -236,3 +244,8 @@ def test_a_metric_that_only_a_store_has_put_is_a_series_too(tmp_path):
         reply = read_series(connection, bench.log, wanted, columns=bench.folder)
     assert np.frombuffer(reply.value).tolist() == [0.5] and reply.unit == "ratio"
     bench.close()
+
+
+def test_columns_of_one_name_are_all_in_a_row():
+    found = SqlResult(("a", "b", "a", "a_1", "a"), ("INTEGER",) * 5, ((1, 2, 3, 4, 5),))
+    assert list(found) == [{"a": 1, "b": 2, "a_2": 3, "a_1": 4, "a_3": 5}]
