@@ -17,6 +17,7 @@ from .series import ArtifactSizeTrend, DurationTrend, MetricAggregate, MetricTre
 from .values import by_stage_and_key, value_of
 
 ANOMALY_THRESHOLD = 3.0  # standard deviations
+CONSTANT = 1e-12  # of the mean: what a deviation may be of rounding alone
 MIN_BASELINE = 3  # runs; fewer say nothing about what is usual
 _OPERATORS: dict[str, Callable[[float, float], bool]] = {
     "gt": operator.gt, "lt": operator.lt, "gte": operator.ge, "lte": operator.le, "eq": operator.eq, "ne": operator.ne,
@@ -127,13 +128,15 @@ def _anomaly(
     threshold: float,
 ) -> AnomalyResult:  # fmt: skip
     mean, std = float(others.mean()), float(others.std())
+    if std <= CONSTANT * abs(mean):
+        std = 0.0
     distance = value - mean
     if math.isnan(distance):
         score = math.inf
     elif std > 0:
         score = distance / std
     else:
-        score = 0.0 if math.isclose(value, mean, rel_tol=1e-12) else math.copysign(math.inf, distance)
+        score = 0.0 if math.isclose(value, mean, rel_tol=CONSTANT) else math.copysign(math.inf, distance)
     return AnomalyResult(run_id, key, stage, value, mean, std, score, abs(score) > threshold, len(others))
 
 

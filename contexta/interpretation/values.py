@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Sequence
+from numbers import Real
+from typing import Any
 
 from ..errors import ValidationError
 from .facts import SeriesSummary
@@ -25,6 +27,17 @@ def check_policy(policy: str) -> str:
         f"policy cannot be {policy!r}; it takes {', '.join(POLICIES)}.",
         code="query_invalid",
         details={"field": "policy"},
+    )
+
+
+def check_threshold(threshold: Any) -> float:
+    """Return a threshold. Raises ValidationError unless it is a number greater than 0."""
+    if isinstance(threshold, Real) and float(threshold) > 0:
+        return float(threshold)
+    raise ValidationError(
+        f"threshold cannot be {threshold!r}; give a number greater than 0, or none for the usual one.",
+        code="query_invalid",
+        details={"field": "threshold"},
     )
 
 

@@ -30,6 +30,7 @@ from contexta.interpretation import (
     StragglerReport,
 )
 from contexta.interpretation.messages import from_message, to_message
+from contexta.interpretation.values import check_threshold
 from contexta.v1 import query_pb2 as pb
 
 from .channel import Connection, check_run_name, message
@@ -98,7 +99,7 @@ class Findings:
         self, run_id: str, *, metric_key: str | None = None, threshold: float | None = None
     ) -> StragglerReport:
         request = message(
-            pb.FindStragglersRequest, run_id=run_id, metric_key=metric_key or "", threshold=threshold or 0.0
+            pb.FindStragglersRequest, run_id=run_id, metric_key=metric_key or "", threshold=_threshold(threshold)
         )
         return from_message(self._ask("FindStragglers", request), StragglerReport)
 
@@ -159,7 +160,7 @@ class Findings:
             metric_key=metric_key or "",
             stage_name=stage_name or "",
             baseline=baseline,
-            threshold=threshold or 0.0,
+            threshold=_threshold(threshold),
         )
         return [from_message(each, AnomalyResult) for each in self._ask("DetectAnomalies", request).results]
 
@@ -229,6 +230,11 @@ def names(run_ids: Sequence[str]) -> list[str]:
     for each in listed:
         check_run_name(each)
     return listed
+
+
+def _threshold(threshold: float | None) -> float:
+    """Return what a request says: 0 for the usual one. Raises ValidationError for what is not greater than 0."""
+    return 0.0 if threshold is None else check_threshold(threshold)
 
 
 def _search(text: str, project_name: str | None, limit: int | None) -> pb.SearchRequest:

@@ -31,7 +31,7 @@ from contexta.interpretation.fleet import (
     stage_duration_trend,
 )
 from contexta.interpretation.messages import from_message, to_message
-from contexta.interpretation.values import check_policy
+from contexta.interpretation.values import check_policy, check_threshold
 from contexta.v1 import query_pb2 as pb
 from contexta_daemon.catalog.schema import STAGE, STATES
 
@@ -154,7 +154,7 @@ def anomalies(sources: Sources, request: pb.DetectAnomaliesRequest) -> pb.Detect
         series_of(sources, others, request.metric_key),
         metric_key=request.metric_key or None,
         stage_name=request.stage_name or None,
-        threshold=request.threshold or ANOMALY_THRESHOLD,
+        threshold=check_threshold(request.threshold or ANOMALY_THRESHOLD),
     )
     notes = []
     if len(others) < MIN_BASELINE:

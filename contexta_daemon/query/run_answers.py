@@ -28,6 +28,7 @@ from contexta.interpretation.environments import audit_reproducibility, compare_
 from contexta.interpretation.lineage import traverse_lineage
 from contexta.interpretation.messages import from_message, to_message
 from contexta.interpretation.stragglers import THRESHOLD, RankTimes, find_stragglers
+from contexta.interpretation.values import check_threshold
 from contexta.v1 import query_pb2 as pb
 
 from .finding import FoundRun, find_run
@@ -174,6 +175,7 @@ def environments(sources: Sources, request: pb.CompareEnvironmentsRequest) -> pb
 def stragglers(sources: Sources, request: pb.FindStragglersRequest) -> pb.StragglerReport:
     """Look in each stage at the metric that most ranks captured with steps."""
     run = find_run(sources.connection, request.run_id, request.attempt)
+    threshold = check_threshold(request.threshold or THRESHOLD)
     by_stage: defaultdict[tuple[str | None, str | None], list[SeriesSummary]] = defaultdict(list)
     for each in sources.summaries("m.run = ? AND ? IN ('', m.key)", (run.id, request.metric_key)):
         if each.rank is not None and each.last_step is not None:
@@ -185,9 +187,7 @@ def stragglers(sources: Sources, request: pb.FindStragglersRequest) -> pb.Stragg
     for (stage_id, stage_name), series in by_stage.items():
         key = _telling_key(series)
         times = _rank_times(sources, run, key, stage_id)
-        found = find_stragglers(
-            run.run_ref, key, stage_id, stage_name, times, threshold=request.threshold or THRESHOLD
-        )
+        found = find_stragglers(run.run_ref, key, stage_id, stage_name, times, threshold=threshold)
         report = replace(
             report,
             stragglers=report.stragglers + found.stragglers,

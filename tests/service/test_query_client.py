@@ -206,6 +206,11 @@ def test_wrong_values_are_refused_before_anything_is_asked(answering: Answering)
         ctx.list_runs(time_range=("2026-01-01", None))  # type: ignore[arg-type]
     with pytest.raises(errors.ValidationError, match="sort_by"):
         ctx.list_runs(sort_by="loss")
+    for threshold in (0.0, -1, float("nan"), "3"):
+        with pytest.raises(errors.ValidationError, match="threshold cannot be"):
+            ctx.detect_anomalies("r", threshold=threshold)  # type: ignore[arg-type]
+        with pytest.raises(errors.ValidationError, match="threshold cannot be"):
+            ctx.find_stragglers("r", threshold=threshold)  # type: ignore[arg-type]
     assert list(ctx.record_store.scan(limit=0)) == []
     assert answering.asked == []
 

@@ -218,3 +218,15 @@ def test_times_and_numbers_beyond_64_bits_may_be_asked_for(store, asked, found):
 def test_a_time_before_all_time_is_said(store):
     with pytest.raises(ValidationError, match="is no time"):
         store.sources().listing.runs(q.ListRunsRequest(started_after="0001-01-01T00:00:00+05:00"))
+
+
+# --- limits ---
+
+
+@pytest.mark.parametrize("threshold", [-1.0, float("nan")])
+def test_a_threshold_that_is_not_above_0_is_refused(store, threshold):
+    begin(store)
+    with pytest.raises(ValidationError, match="threshold cannot be"):
+        fleet_answers.anomalies(store.sources(), q.DetectAnomaliesRequest(run_id="r", threshold=threshold))
+    with pytest.raises(ValidationError, match="threshold cannot be"):
+        run_answers.stragglers(store.sources(), q.FindStragglersRequest(run_id="r", threshold=threshold))

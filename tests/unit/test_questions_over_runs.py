@@ -87,6 +87,12 @@ def test_where_nothing_ever_varied_any_other_value_is_infinitely_far_off():
     assert less.score == -math.inf and less.is_anomaly
 
 
+def test_a_baseline_that_varies_by_rounding_alone_does_not_vary():
+    baseline = {f"run:p.{n}": [series("acc", 0.7, n)] for n in "bcd"}
+    (same,) = detect_anomalies("run:p.a", [series("acc", 0.7)], baseline, threshold=0.5)
+    assert (same.score, same.baseline_std, same.is_anomaly) == (0.0, 0.0, False)
+
+
 @pytest.mark.parametrize(
     ("operator", "threshold", "holds"),
     [("gt", 0.8, True), ("gt", 0.9, False), ("gte", 0.9, True), ("lt", 0.9, False), ("lte", 0.9, True),
