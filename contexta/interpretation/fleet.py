@@ -156,7 +156,7 @@ def _alert(rule: AlertRule, run_id: str, summaries: Sequence[SeriesSummary]) -> 
         for (stage, key), found in by_stage_and_key(summaries).items()
         if key == rule.metric_key and rule.stage_name in (None, stage) and (value := value_of(found)) is not None
     ]
-    title = rule.name or f"{rule.metric_key} {_SIGNS[rule.operator]} {rule.threshold:g}"
+    title = rule.name or f"{rule.metric_key} {_SIGNS[rule.operator]} {_digits(rule.threshold)}"
     if not values:
         where = f" in stage {rule.stage_name!r}" if rule.stage_name else ""
         return AlertResult(rule, run_id, None, False, f"{title}: {run_id} has no {rule.metric_key!r}{where}")
@@ -165,8 +165,13 @@ def _alert(rule: AlertRule, run_id: str, summaries: Sequence[SeriesSummary]) -> 
     place = f" in stage {stage!r}" if stage else ""
     said = "holds" if holding else "does not hold"
     return AlertResult(
-        rule, run_id, value, bool(holding), f"{title} {said}: {rule.metric_key} is {value:g}{place} of {run_id}"
+        rule, run_id, value, bool(holding), f"{title} {said}: {rule.metric_key} is {_digits(value)}{place} of {run_id}"
     )
+
+
+def _digits(value: float) -> str:
+    """All digits of a number, so that what is said of two of them is so."""
+    return repr(float(value)).removesuffix(".0")
 
 
 def _holds(rule: AlertRule, value: float) -> bool:

@@ -114,6 +114,13 @@ def test_nan_raises_an_alert_and_a_missing_metric_is_said():
         AlertRule("acc", "below", 0.5)
 
 
+def test_an_alert_tells_all_digits():
+    (found,) = evaluate_alerts([AlertRule("acc", "lt", 0.70000001)], {"run:p.a": [series("acc", 0.7)]}).results
+    assert found.message == "acc < 0.70000001 holds: acc is 0.7 in stage 'train' of run:p.a"
+    (found,) = evaluate_alerts([AlertRule("acc", "gt", 9)], {"run:p.a": [series("acc", 12345678.0)]}).results
+    assert found.message == "acc > 9 holds: acc is 12345678 in stage 'train' of run:p.a"
+
+
 def test_a_rule_of_one_stage_looks_at_no_other():
     by_run = {"run:p.a": [series("acc", 0.1), series("acc", 0.9, in_stage="evaluate")]}
     assert evaluate_alerts([AlertRule("acc", "lt", 0.5)], by_run).triggered
