@@ -25,6 +25,11 @@ _log = logging.getLogger("contexta.service")
 ERROR_KEY = "contexta-error-bin"
 TOKEN_KEY = "contexta-token"
 PROTOCOL_KEY = "contexta-protocol"
+# An error travels as metadata, of which gRPC takes 8 KiB: the message as text, in which a byte may take three, and with
+# the details in base64.
+MAX_STATUS_BYTES = 1 << 10
+MAX_MESSAGE_BYTES = 2 << 10
+MAX_DETAILS_BYTES = 1 << 10
 _HEALTH = "/grpc.health.v1.Health/"
 _REFLECTION = "/grpc.reflection."
 _STATUS = "/contexta.v1.Status/"
@@ -86,11 +91,23 @@ def detail_of(error: Exception) -> tuple[grpc.StatusCode, status_pb2.ErrorDetail
 
 
 async def abort(context: Any, error: Exception) -> NoReturn:
-    """End a call with what an exception says."""
+    """End a call with what an exception says, cut to what fits."""
     code, detail = detail_of(error)
+    for key, value in list(detail.details.items()):
+        detail.details[key] = _cut(value, MAX_DETAILS_BYTES // len(detail.details))
+    detail.message = _cut(detail.message, MAX_MESSAGE_BYTES)
     metadata = ((ERROR_KEY, detail.SerializeToString()),)
-    await context.abort(code, detail.message, metadata)
+    await context.abort(code, _cut(detail.message, MAX_STATUS_BYTES), metadata)
     raise AssertionError("abort always raises")
+
+
+def _cut(text: str, max_bytes: int) -> str:
+    """Leave out the middle of a long text: its begin says what is wrong, its end what to do."""
+    data = text.encode(errors="replace")
+    if len(data) <= max_bytes:
+        return text
+    half = (max_bytes - 5) // 2
+    return f"{data[:half].decode(errors='ignore')} ... {data[-half:].decode(errors='ignore')}"
 
 
 class Activity:

@@ -11,7 +11,7 @@ import pytest
 from served import Served
 from waiting import wait_until
 
-from contexta.errors import ContextaError, DeadlineError, ValidationError
+from contexta.errors import ContextaError, DeadlineError, NotFoundError, ValidationError
 from contexta.v1 import query_pb2, status_pb2
 from contexta_client.query.sql import run_sql
 
@@ -128,6 +128,8 @@ def test_wrong_words_in_a_question_are_named(ctx) -> None:
     ):
         with pytest.raises(ValidationError, match=said):
             ask()
+    with pytest.raises(NotFoundError, match=r"There is no run 'xxx.* \.\.\. "):
+        ctx.list_stages("x" * 20_000)
 
 
 def test_a_process_that_collects_columns_may_be_killed_and_questions_are_answered_again(served: Served, ctx) -> None:
