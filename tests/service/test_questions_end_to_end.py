@@ -366,6 +366,7 @@ def test_the_command_line_says_by_its_exit_status_what_it_found(served: Served, 
     assert contexta(served, "diagnostics", "first", "--fail-on", "info").returncode == 0
     assert contexta(served, "alert", "first", "accuracy<0.9").returncode == 1
     assert contexta(served, "alert", "first", "evaluate:accuracy>0.9").returncode == 0
+    assert "No metrics." in contexta(served, "compare", "second", "second", "--changed").stdout  # its loss is NaN
     unknown = contexta(served, "--format", "json", "compare", "first", "nobody")
     assert unknown.returncode == 1 and json.loads(unknown.stderr)["code"] == "not_found"
     assert contexta(served, "compare", "first").returncode == 2
