@@ -119,10 +119,11 @@ class LogDirectory:
             if number <= first:
                 break
             header = self.header(number)
-            if header is not None:
-                number, offset = header.previous, header.previous_end
-            else:  # the header is lost: take the file before as it is
-                number = max((other for other in present if other < number), default=0)
+            behind = number if header is None else header.previous
+            if header is not None and (behind in present or behind == 0):
+                number, offset = behind, header.previous_end
+            else:  # the header is lost, or the file that it names: take the file before as it is
+                number = max((other for other in present if other < behind), default=0)
                 offset = self.size(number) if number else 0
         chain.reverse()
         return chain

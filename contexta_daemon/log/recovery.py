@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from . import frame
 from .directory import DAMAGED, LogDirectory, Position, segment_name
@@ -52,12 +53,22 @@ def recover(directory: LogDirectory) -> Recovered:
     chain = directory.chain(Position(last, directory.size(last)))
     for number in sorted(directory.half_headers):
         found.notes.append(f"segment {number}: a copy of its header is damaged; nothing is lost by that")
+    _report_missing(directory, chain, found)
     base = _last_checkpoint(directory, chain, found)
     for number, end in chain[base:]:
         with directory.open(number) as segment:
             end = _replay(directory, segment, end, number == last, found)
         found.end = Position(number, end)
     return found
+
+
+def _report_missing(directory: LogDirectory, chain: list[tuple[int, int]], found: Recovered) -> None:
+    """Say where the log has a gap. Segments that were dropped from its front are not missed: it begins later."""
+    for (before, _), (number, _) in pairwise(chain):
+        header = directory.header(number)
+        if header is not None and header.previous != before:
+            found.damaged_frames += 1
+            found.notes.append(f"segment {header.previous} is missing, and what it held is lost")
 
 
 def _drop_unborn(directory: LogDirectory, numbers: list[int], found: Recovered) -> int:

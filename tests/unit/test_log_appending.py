@@ -205,6 +205,25 @@ def test_a_segment_that_says_to_be_another_is_not_read(tmp_path: Path) -> None:
     assert bodies(log) == [] and "cannot be read" in log.recovery_notes[0]
 
 
+def test_what_lies_before_a_segment_that_is_missing_is_read_and_the_gap_is_told(tmp_path: Path) -> None:
+    log, notebook = open_log(tmp_path / "log", RealFiles(), segment_bytes=600), Notebook()
+    for _ in range(12):
+        notebook.append(log, [session(1)], size=100)
+    log.close()
+    every = list(open_log(tmp_path / "log", RealFiles()).read(BEGINNING, limit_bytes=ALL))
+    (tmp_path / "log" / "0000000003.seg").unlink()
+    (tmp_path / "log" / "0000000002.seg").unlink()
+    left = [batch for batch in every if batch.position.segment not in (2, 3)]
+    assert {batch.position.segment for batch in left} == {1, 4}
+    log = open_log(tmp_path / "log", RealFiles())
+    assert list(log.read(BEGINNING, limit_bytes=ALL)) == left
+    assert list(LogReader(tmp_path / "log").read(BEGINNING, end=log.committed, limit_bytes=ALL)) == left
+    assert log.recovery_notes == ("segment 3 is missing, and what it held is lost",) and log.damaged_frames == 1
+    assert log.sessions.get(session(1)) == SessionState(36, b"at 36", False, 1_000_033)
+    Notebook().append(log, [session(2)])
+    assert bodies(open_log(tmp_path / "log", RealFiles())) == [*[batch.body for batch in left], body_of(session(2), 0)]
+
+
 def test_a_closed_log_takes_nothing(tmp_path: Path) -> None:
     log = open_log(tmp_path / "log", RealFiles())
     log.close()
