@@ -16,7 +16,7 @@ from contexta.v1 import capture_pb2
 from contexta_daemon.catalog.stored import digest_of
 from contexta_daemon.log import MAX_BODY_BYTES
 
-from .refusals import BatchTooLargeError, RefusedError
+from .refusals import BatchTooLargeError, DrainingError, RefusedError
 
 MAX_APPEND_BYTES = MAX_BODY_BYTES // 2
 MAX_WAITING_BYTES = 64 << 20
@@ -45,6 +45,12 @@ class _Put:
     done: anyio.Event = field(default_factory=anyio.Event)
     duplicates: set[str] = field(default_factory=set)
     error: Exception | None = None
+
+    def finish(self, error: Exception | None = None) -> None:
+        """Tell the caller how it went, unless that was told: what is durable stays so, whatever comes later."""
+        if not self.done.is_set():
+            self.error = error
+            self.done.set()
 
 
 class Puts:
@@ -98,12 +104,12 @@ class Puts:
             puts, self._waiting, self._waiting_bytes = self._waiting, [], 0
             try:
                 await self._commit(puts)
-            except Exception as error:  # each caller is told
+            except Exception as error:  # each caller is told that has not been
                 for put in puts:
-                    put.error = put.error or error
-            finally:
+                    put.finish(error)
+            finally:  # whoever has not been told yet was cut off by the end
                 for put in puts:
-                    put.done.set()
+                    put.finish(DrainingError("the daemon is ending", retry_after_ms=1000))
 
     async def _put(self, put: _Put) -> None:
         if put.size_bytes > MAX_APPEND_BYTES:
@@ -120,18 +126,24 @@ class Puts:
 
     async def _commit(self, puts: Sequence[_Put]) -> None:
         await self._look_for_known(puts)
-        group: list[capture_pb2.Entry] = []
+        group: list[_Put] = []
         size = 0
         for put in puts:
-            if put.error is not None:
+            if put.done.is_set():
                 continue
             if size + put.size_bytes > MAX_APPEND_BYTES:
-                await self._append(group)
+                await self._append_group(group)
                 group, size = [], 0
-            group += [each for each in put.entries if each.record_stored.ref not in put.duplicates]
+            group.append(put)
             size += put.size_bytes
-        if group:
-            await self._append(group)
+        await self._append_group(group)
+
+    async def _append_group(self, group: Sequence[_Put]) -> None:
+        entries = [each for put in group for each in put.entries if each.record_stored.ref not in put.duplicates]
+        if entries:
+            await self._append(entries)
+        for put in group:
+            put.finish()
 
     async def _look_for_known(self, puts: Sequence[_Put]) -> None:
         refs = list({ref for put in puts for ref in put.digests})
@@ -142,7 +154,7 @@ class Puts:
         for put in puts:
             conflict = next((ref for ref, digest in put.digests.items() if known.get(ref, digest) != digest), None)
             if conflict is not None:
-                put.error = _conflict(conflict)
+                put.finish(_conflict(conflict))
                 continue
             put.duplicates = {ref for ref in put.digests if ref in known}
             known |= put.digests

@@ -9,7 +9,7 @@ from contexta.v1 import capture_pb2 as pb
 from contexta_daemon.catalog.stored import digest_of
 from contexta_daemon.ingest import puts
 from contexta_daemon.ingest.puts import Puts, RecordConflictError, TooManyPutsError
-from contexta_daemon.ingest.refusals import BatchTooLargeError, StorageFullError
+from contexta_daemon.ingest.refusals import BatchTooLargeError, DrainingError, RefusedError, StorageFullError
 
 
 class Log:
@@ -19,6 +19,7 @@ class Log:
         self.commits: list[list[pb.Entry]] = []
         self.stored: dict[str, bytes] = {}
         self.error: Exception | None = None
+        self.room = 1000  # commits
         self.open = anyio.Event()
         self.open.set()
 
@@ -26,6 +27,8 @@ class Log:
         await self.open.wait()
         if self.error is not None:
             raise self.error
+        if len(self.commits) >= self.room:
+            raise StorageFullError("no room")
         self.commits.append(list(entries))
         for entry in entries:
             if entry.HasField("record_stored"):
@@ -35,7 +38,7 @@ class Log:
         return {ref: self.stored[ref] for ref in refs if ref in self.stored}
 
 
-def play(scene) -> Log:
+def play(scene, *, run: bool = True) -> Log:
     async def main() -> Log:
         log = Log()
 
@@ -45,7 +48,8 @@ def play(scene) -> Log:
         made = Puts(log.append, caught_up=caught_up, stored_digests=log.digests, clock_ns=lambda: 1)
         with anyio.fail_after(10):
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(made.run)
+                if run:
+                    tasks.start_soon(made.run)
                 await scene(made, log)
                 tasks.cancel_scope.cancel()
         return log
@@ -109,6 +113,49 @@ def test_a_full_disk_is_told_to_everyone_and_the_next_put_is_tried_again() -> No
         await made.put_models([model(1)])
 
     assert len(play(scene).commits) == 1
+
+
+def test_what_is_durable_is_told_so_when_a_later_part_of_the_commit_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(puts, "MAX_APPEND_BYTES", 1000)
+    told: dict[int, Exception | None] = {}
+
+    async def scene(made: Puts, log: Log) -> None:
+        async def put(number: int) -> None:
+            told[number] = None
+            try:
+                await made.put_records([record(f"{number}-{each}") for each in range(5)])
+            except StorageFullError as error:
+                told[number] = error
+
+        log.room = 2
+        async with anyio.create_task_group() as tasks:
+            for number in range(20):
+                tasks.start_soon(put, number)
+
+    log = play(scene)
+    stored = {int(ref.rpartition(".")[2].split("-")[0]) for ref in log.stored}
+    assert 0 < len(stored) < 20
+    assert {number for number, error in told.items() if error is None} == stored
+
+
+def test_a_put_that_the_end_cuts_off_is_not_taken_for_stored() -> None:
+    told: list[RefusedError] = []
+
+    async def scene(made: Puts, log: Log) -> None:
+        async def put() -> None:
+            with pytest.raises(DrainingError) as refused:
+                await made.put_models([model(1)])
+            told.append(refused.value)
+
+        log.open = anyio.Event()
+        async with anyio.create_task_group() as callers, anyio.create_task_group() as running:
+            running.start_soon(made.run)
+            callers.start_soon(put)
+            await anyio.wait_all_tasks_blocked()
+            running.cancel_scope.cancel()
+
+    play(scene, run=False)
+    assert told and told[0].retryable
 
 
 def test_what_is_too_much_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
