@@ -64,7 +64,7 @@ def store_record(
         "SELECT ?, coalesce(max(id), 0) + 1, ?, ?, ? FROM batches",
         (stored.ref, item, run, digest_of(stored)),
     )
-    if stored.record_type == "metric":
+    if run and stored.record_type == "metric":
         tallies.add_stored(
             run,
             content.envelope.get("stage_execution_ref") or "",
@@ -88,8 +88,10 @@ def stored_at(connection: sqlite3.Connection, ref: str, position: Position, item
 
 
 def _run_of(connection: sqlite3.Connection, content: StoredContent) -> int:
-    """The attempt that the envelope names, if it is there; else the newest one at this place in the log."""
-    run_ref, attempt = content.envelope["run_ref"], content.envelope.get("attempt")
+    """The attempt that the envelope names, if it is there; else the newest one at this place in the log. 0: of none."""
+    run_ref, attempt = content.envelope.get("run_ref"), content.envelope.get("attempt")
+    if not run_ref:
+        return 0
     named = attempt_of(connection, run_ref, attempt) if attempt is not None and attempt in _ATTEMPTS else None
     return named.id if named is not None else require_run(connection, run_ref, content.observed_ns)
 
@@ -104,6 +106,8 @@ def content_of(stored: capture_pb2.RecordStored) -> StoredContent:
         texts = {name: text for name, text in envelope.items() if name.endswith("_ref") and text is not None}
         texts["unit"] = payload.get("unit") or ""
         step, value = payload.get("step"), 0.0
+        if not (texts.get("run_ref") or texts.get("deployment_execution_ref")):
+            raise KeyError("run_ref")
         if stored.record_type == "metric":
             texts["metric_key"], value = payload["metric_key"], as_float(payload["value"])
         for name, text in texts.items():

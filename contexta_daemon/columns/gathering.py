@@ -259,7 +259,7 @@ def stored_metric(
     content = content_of(stored)
     envelope, payload = content.envelope, content.payload
     series = Series(
-        run_id=envelope["run_ref"], attempt=place.attempt or None, key=payload["metric_key"],
+        run_id=envelope.get("run_ref") or None, attempt=place.attempt or None, key=payload["metric_key"],
         stage_id=envelope.get("stage_execution_ref") or None, rank=content.rank,
         batch_id=envelope.get("batch_execution_ref") or None,
         sample_id=envelope.get("sample_observation_ref") or None,

@@ -70,6 +70,7 @@ def scan(bench, **wanted):
         {"run_ref": ["run:p.r"]},
         {"stage_execution_ref": 7},
         {"rank": "0"},
+        {"run_ref": None},
         {"text": "[" * 100_000},
     ],
     ids=lambda wrong: str(wrong)[:60],
@@ -201,3 +202,15 @@ def test_a_scan_tells_of_a_stored_record_what_it_tells_of_a_captured_one(bench):
     assert not any(none.HasField(name) for name in ("step", "rank"))
     assert (none.tags_json, none.trace_id) == ("", "")
     assert (span.trace_id, json.loads(span.tags_json)) == ("u", {"z": 1})
+
+
+def test_a_record_of_a_deployment_without_a_run_is_kept_like_a_captured_one(bench):
+    deployment = {"run_ref": None, "deployment_execution_ref": "deployment:p.r"}
+    put(bench.log, service._record(stored("m", **deployment)), stored("right"))
+    bench.run()
+    assert select(bench, "SELECT * FROM set_aside") == []
+    assert [(record.record_ref, record.deployment_id, record.run_id) for record in scan(bench, project_name="p")] == [
+        ("record:p.r.m", "deployment:p.r", ""), ("record:p.r.right", "", "run:p.r")]  # fmt: skip
+    assert bench.rows("run_id, attempt, deployment_id, value") == [
+        (None, None, "deployment:p.r", 1.5), ("run:p.r", 1, None, 1.5)]  # fmt: skip
+    assert select(bench, "SELECT points FROM summaries") == [(1,)]
