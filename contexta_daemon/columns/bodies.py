@@ -15,7 +15,7 @@ from contexta_daemon.batches import Numbers, body_of, read_skeleton
 from contexta_daemon.batches.skeleton import Skeleton
 from contexta_daemon.log import LeanBatch, LogIOError, Position
 
-from .files import DAMAGED, PUT_AWAY, listed, named
+from .files import DAMAGED, PUT_AWAY, digest_of, listed, named
 from .gathering import CANONICAL_NAN
 from .reading import ATTEMPTS, connection
 
@@ -115,9 +115,23 @@ def _read(path: Path, ranges: dict[bytes, tuple[int, int]]) -> dict[str, Any] | 
         except (duckdb.OutOfMemoryException, MemoryError) as error:
             raise LogIOError(f"the columns in {path} cannot be read: {error}", errno=errno.ENOMEM) from error
         except duckdb.Error as error:
+            # DuckDB says the same of a disk that does not answer now and of a length in a damaged file that is wrong.
+            if isinstance(error, duckdb.IOException | duckdb.InternalException) and _is_what_was_written(path):
+                raise LogIOError(f"the columns in {path} cannot be read: {error}", errno=errno.EIO) from error
             if path.exists():
                 _log.warning("%s is damaged, and the log lacks its metrics: %s", path, error)
             return None
+
+
+def _is_what_was_written(path: Path) -> bool:
+    """Whether a file is there, undamaged. Raises LogIOError when it cannot be told."""
+    file = named(path.name.removesuffix(DAMAGED))
+    try:
+        return file is not None and digest_of(path) == file.digest
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise LogIOError(f"the columns in {path} cannot be read: {error}", errno=error.errno or errno.EIO) from error
 
 
 def _by_session(parts: Sequence[dict[str, Any]], sessions: Sequence[bytes]) -> dict[bytes, _Found]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pytest
 from lean_rig import SEGMENT_BYTES, LeanBench
@@ -13,7 +14,8 @@ from logged import columns, session_id_of
 from contexta.v1 import capture_pb2 as pb
 from contexta_daemon.batches import decode
 from contexta_daemon.catalog import Catalog
-from contexta_daemon.log import LogCorruptError, Position
+from contexta_daemon.columns import bodies
+from contexta_daemon.log import LogCorruptError, LogIOError, Position
 
 
 @pytest.fixture
@@ -122,6 +124,38 @@ def test_a_damaged_file_of_columns_costs_the_metrics_that_are_damaged(bench: Lea
     assert bench.columns.check() == 1  # and put aside it is still looked into
     assert path.with_name(path.name + ".damaged").exists()
     assert len(bench.batches()) == len(found)
+
+
+class NoAnswer:
+    """A database whose disk does not answer."""
+
+    def cursor(self) -> NoAnswer:
+        return self
+
+    def __enter__(self) -> NoAnswer:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def execute(self, *asked: object) -> None:
+        raise duckdb.IOException("IO Error: Could not read from file: Input/output error")
+
+
+def test_a_disk_that_does_not_answer_is_no_damage(bench: LeanBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = bench.batches()
+    bench.drop()
+    log = bench.log.opened()
+    with monkeypatch.context() as broken:
+        broken.setattr(bodies, "connection", NoAnswer)
+        with pytest.raises(LogIOError, match="Input/output error"):
+            log.read_some(Position(0, 0), limit_bytes=1 << 60)
+    assert log.read_some(Position(0, 0), limit_bytes=1 << 60)[0] == before
+    assert log.damaged_frames == 0
+    (path,) = bench.folder.glob("*.parquet")
+    path.write_bytes(b"PAR1" + path.read_bytes())
+    monkeypatch.setattr(bodies, "connection", NoAnswer)
+    assert len(bench.batches()) < len(before)  # of a damaged file it is damage
 
 
 def test_what_columns_do_not_have_to_the_last_bit_stays_in_the_log(tmp_path: Path) -> None:
