@@ -11,6 +11,7 @@ import sqlite3
 from dataclasses import dataclass
 from typing import Any
 
+from contexta.contract.json_text import MAX_DEPTH
 from contexta.v1 import capture_pb2
 from contexta_daemon.batches import format_ns
 
@@ -25,6 +26,8 @@ PAYLOAD_TYPES = {
     "degraded": "DegradedRecord",
 }
 _MAX_DIGITS = 4_000  # CPython refuses to convert more than 4,300
+_MAX_DEPTH = 300  # of JSON; CPython follows less than 1,000 calls, those of all callers among them
+_FLAT = MAX_DEPTH - 8  # as much as this can always be written, inside a record
 _NOWHERE = Scope(kind=0, run=0, target=0, inherited=False, project="unknown")
 
 
@@ -123,13 +126,35 @@ def present(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def from_json(text: str) -> Any:
-    """Return what a *_json field holds; None when it is empty, the text itself when it is not JSON."""
+    """Return what a *_json field holds; None when it is empty, the text itself when it is not JSON, or nested so deep
+    that it could not be written again."""
     if not text:
         return None
     try:
-        return json.loads(text)
-    except ValueError:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
         return text
+    is_flat = text.count("[") + text.count("{") <= _FLAT
+    return found if is_flat or _can_be_written(found) else text
+
+
+def _can_be_written(value: Any) -> bool:
+    """Whether `dumps` takes a value, also inside another one."""
+    level = [value]
+    for _ in range(_MAX_DEPTH):
+        level = [
+            item
+            for each in level
+            if isinstance(each, dict | list)
+            for item in (each.values() if isinstance(each, dict) else each)
+        ]
+        if not level:
+            break
+    try:
+        json.dumps(value, allow_nan=False)  # what has an infinity may be nested less deep
+    except (ValueError, RecursionError):
+        return False
+    return not level
 
 
 def binding_status(registered_there: bool, problem: str) -> str:

@@ -265,7 +265,7 @@ def _tags(text: str) -> dict[str, Any]:
         return {}
     try:
         tags = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         tags = None
     if not isinstance(tags, dict) or any('"' in name for name in tags):
         raise ValidationError("tags_json is a JSON object of tag names and values.", code="invalid_argument")

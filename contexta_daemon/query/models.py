@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from contexta.contract.json_text import dumps
 from contexta.errors import NotFoundError, ValidationError, nearest
 from contexta.v1 import capture_pb2
+from contexta_daemon.catalog.observations import from_json
 from contexta_daemon.catalog.schema import BATCH, OPERATION, SAMPLE, STAGE, STATES
 
 PAGE_MODELS = 500
@@ -110,10 +110,8 @@ def _artifact(row: Row) -> Row:
 
 
 def _loaded(text: str) -> Any:
-    try:
-        return json.loads(text) if text else None
-    except ValueError:
-        return {"text": text}
+    found = from_json(text)
+    return {"text": text} if isinstance(found, str) else found
 
 
 _SCOPE_REFS = {

@@ -184,6 +184,19 @@ def test_events_spans_degraded_and_what_follows_from_losses_have_lines(bench):
     assert lines[1]["payload"]["envelope"]["correlation_refs"] == {"trace_id": "b"}
 
 
+@pytest.mark.parametrize(("depth", "inmost", "is_text"), [
+    (250, "1", False), (55, "NaN", False), (55, "1e999", False), (250, "NaN", True), (250, "1e999", True),
+    (400, "1", True), (985, "1", True), (100_000, "1", True),
+])  # fmt: skip
+def test_json_that_is_nested_too_deep_to_be_written_again_stays_the_text_it_is(bench, depth, inmost, is_text):
+    begin(bench.log)
+    text = '{"a":' * depth + inmost + "}" * depth
+    bench.log.add(1, entry(event=pb.EventCaptured(scope_id=2, key="e", attributes_json=text, tags_json=text)))
+    bench.run()
+    (line,) = bench.lines()
+    assert (line["payload"]["payload"]["attributes"] == text) == is_text
+
+
 def test_an_artifact_has_its_line_once_its_hash_is_known(bench):
     begin(bench.log)
     made = pb.ArtifactRegistered(
