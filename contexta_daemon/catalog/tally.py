@@ -54,10 +54,10 @@ class Tally:
     points: int = 0
     finite: int = 0
     first_value: float = 0.0
-    first_ns: int = 1 << 62
+    first_ns: int = 1 << 63  # later than every time
     last_value: float = 0.0
     last_step: int = 0
-    last_ns: int = -(1 << 62)
+    last_ns: int = -(1 << 63)
     least: float | None = None
     greatest: float | None = None
     mean: float = 0.0
@@ -172,6 +172,10 @@ def _tallies(
     """Return a tally of each stretch that begins at one of `starts`."""
     ends = np.append(starts[1:], len(value))
     counts = ends - starts
+    set_back = np.flatnonzero(time_ns[1:] < time_ns[:-1]) + 1
+    if not np.isin(set_back, starts).all():  # a clock was: first and last are by time, as of parts that are merged
+        order = np.lexsort((time_ns, np.repeat(np.arange(len(starts)), counts)))
+        value, step, time_ns = value[order], step[order], time_ns[order]
     is_finite = np.isfinite(value)
     if all_finite := bool(is_finite.all()):
         finite, low, high, summed = counts, value, value, value

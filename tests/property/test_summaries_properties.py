@@ -77,3 +77,30 @@ def test_summaries_are_those_of_all_points(batches, per_follow):
 
 def same(stored, value):
     return math.isnan(value) if stored is None else stored == value
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from([1, 2]), st.integers(0, 5), VALUES), min_size=1, max_size=20), st.data())
+def test_first_last_and_odd_are_by_time_however_batches_are_cut(points, data):
+    """Of equal times the first in the log is the first, and the last one the last."""
+    cuts = data.draw(st.lists(st.integers(0, len(points)), max_size=4).map(sorted))
+    log = FakeLog()
+    log.add(1, session_opened(), run_opened(), key_defined(1, "a"), key_defined(2, "b"))
+    for start, end in zip([0, *cuts], [*cuts, len(points)], strict=True):
+        if part := points[start:end]:
+            key, time_ns, value = (np.array(column) for column in zip(*part, strict=True))
+            step = np.arange(start, end) + 1
+            series = np.uint64(1 << 32) | key.astype(np.uint64)
+            log.add(1, columns=[columns(value, series=series, step=step, time_ns=NS + time_ns)])
+    with tempfile.TemporaryDirectory() as folder, closing(Catalog(Path(folder) / "c.sqlite3")) as catalog:
+        catalog.follow(log.batches, log.committed)
+        with closing(catalog.connect()) as connection:
+            rows = connection.execute("SELECT key, first_value, last_value, last_step, odd_step FROM summaries")
+            found = {row[0]: row[1:] for row in rows}
+    assert set(found) == {"ab"[key - 1] for key, _, _ in points}
+    for name, (first, last, last_step, odd_step) in found.items():
+        of_key = [(at, place + 1, value) for place, (key, at, value) in enumerate(points) if "ab"[key - 1] == name]
+        by_time = sorted(of_key, key=lambda point: point[0])
+        assert same(first, by_time[0][2]) and same(last, by_time[-1][2])
+        assert last_step == by_time[-1][1]
+        assert odd_step == next((step for _, step, value in by_time if not math.isfinite(value)), None)

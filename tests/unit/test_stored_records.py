@@ -105,12 +105,14 @@ def test_such_a_record_is_refused_when_it_is_put(wrong, code):
 
 
 @pytest.mark.parametrize("right", [{"payload": {"step": 2**63 - 2}}, {"payload": {"step": -(2**63)}},
-                                   {"observed_at": "1678-01-01T00:00:00Z"}, {"rank": 2**31 - 1}], ids=str)  # fmt: skip
+                                   {"observed_at": "1678-01-01T00:00:00Z"}, {"observed_at": "2260-01-01T00:00:00Z"},
+                                   {"rank": 2**31 - 1}], ids=str)  # fmt: skip
 def test_what_stands_at_a_bound_is_kept(bench, right):
     put(bench.log, service._record(stored(**right)))
     bench.run()
     assert bench.values() == [1.5]
     assert [record.number for record in scan(bench)] == [1.5]
+    assert select(bench, "SELECT first_value, last_value FROM summaries") == [(1.5, 1.5)]
 
 
 def model(name, ref, **fields):
