@@ -271,7 +271,7 @@ def _local_worker(folder: Path) -> LocalWorker | None:
     return LocalWorker(
         session_id=folder.name,
         pid=pid,
-        alive=words[fmt.WRITER_STATE] != fmt.ENDED if pid == os.getpid() else _is_locked(folder / fmt.LOCK_NAME),
+        alive=words[fmt.WRITER_STATE] != fmt.ENDED if pid == os.getpid() else is_locked(folder / fmt.LOCK_NAME),
         durable=words[fmt.DURABLE_ITEMS],
         dropped=sum(dropped.values()),
         dropped_by_reason=dropped,
@@ -280,7 +280,7 @@ def _local_worker(folder: Path) -> LocalWorker | None:
     )
 
 
-def _is_locked(path: Path) -> bool:
+def is_locked(path: Path) -> bool:
     """Whether another process holds a spool's lock. Not for this process's own: closing the file would free it."""
     try:
         file = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)

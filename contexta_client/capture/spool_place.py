@@ -23,6 +23,7 @@ LOCK_NAME = "sender.lock"
 WAKE_NAME = "wake"
 WORKSPACE_NAME = "workspace"
 CONFIG_NAME = "config.json"
+MOUNTS = "/proc/self/mounts"
 
 # Mapped memory that another host may change, or whose pages may vanish, is no place for a spool.
 NETWORK_TYPES = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "glusterfs", "lustre", "gpfs"})
@@ -154,13 +155,22 @@ def free_bytes(folder: Path) -> int:
     return found.f_bavail * found.f_frsize
 
 
-def is_network(folder: Path, mounts: str = "/proc/self/mounts") -> bool:
+def is_network(folder: Path, mounts: str = MOUNTS) -> bool:
     """Whether a folder (or where it will be made) is on a network file system; False where that cannot be told."""
+    return is_network_type(file_system(os.path.realpath(folder), mounts))
+
+
+def is_network_type(kind: str) -> bool:
+    """Whether a type of file systems is of those that another host may change."""
+    return kind in NETWORK_TYPES or (kind.startswith("fuse.") and kind not in LOCAL_FUSE)
+
+
+def file_system(path: str, mounts: str = MOUNTS) -> str:
+    """Return the type of the file system that a real path is on, which is not asked; empty where it cannot be told."""
     try:
         lines = Path(mounts).read_bytes().splitlines()
     except OSError:  # not Linux
-        return False
-    path = os.path.realpath(folder)
+        return ""
     best, found = -1, ""
     for line in lines:
         fields = line.split()
@@ -170,4 +180,4 @@ def is_network(folder: Path, mounts: str = "/proc/self/mounts") -> bool:
         inside = path == point or path.startswith(point.rstrip("/") + "/")
         if inside and len(point) >= best:
             best, found = len(point), fields[2].decode("ascii", "replace")
-    return found in NETWORK_TYPES or (found.startswith("fuse.") and found not in LOCAL_FUSE)
+    return found

@@ -10,7 +10,7 @@ import logging.handlers
 import os
 import sys
 from pathlib import Path
-from time import monotonic
+from time import monotonic, time
 from typing import TYPE_CHECKING, Any
 
 from contexta._file_limit import raise_file_limit
@@ -65,10 +65,12 @@ def elected(workspace: Path, *, foreground: bool) -> Service | None:
     config = read_config(control)
     give_way(int(config.get("daemon", {}).get("nice", 10)), own_session=not foreground)
     raise_file_limit()
+    from .forsaken import remove_forsaken
     from .service import Service
 
     service = Service(workspace, lambda: read_config(control), still_ours=lambda: is_same_file(lock, lock_path))
     service.spools.discover(monotonic())
+    remove_forsaken(service.spools.roots, time())
     if workspace.is_dir() or service.spools.wanted():  # a deleted workspace is not made again for nothing
         start_log(workspace)
     return service
