@@ -8,13 +8,13 @@ from typing import Any
 from contexta.errors import ValidationError
 from contexta_daemon.batches import parse_instant
 
-_INT32, _INT64 = range(-(1 << 31), 1 << 31), range(-(1 << 63), 1 << 63)
+_INT64 = range(-(1 << 63), 1 << 63)
 _BOUNDS = {
     "step": range(-(1 << 63), (1 << 63) - 1),  # kept one higher, because 0 says that there is none
-    "rank": _INT32,
-    "attempt": _INT32,
-    "order_index": _INT64,
-    "size_bytes": _INT64,
+    "rank": range(1 << 31),
+    "attempt": range(1 << 31),
+    "order_index": range(1 << 63),
+    "size_bytes": range(1 << 63),
 }
 
 
