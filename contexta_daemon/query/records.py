@@ -13,7 +13,7 @@ import numpy.typing as npt
 from contexta.contract.json_text import dumps
 from contexta.errors import ValidationError
 from contexta.v1 import capture_pb2, query_pb2
-from contexta_daemon.batches import BadBatchError, decode, decode_step, format_ns, parse_instant
+from contexta_daemon.batches import BadBatchError, decode, decode_step, format_ns
 from contexta_daemon.catalog import BEGINNING, Key, Names, Scope, Session, component
 from contexta_daemon.catalog.observations import (
     PRODUCER,
@@ -28,7 +28,8 @@ from contexta_daemon.catalog.schema import HAS_STORED, KIND_OF_RECORD
 from contexta_daemon.catalog.stored import StoredContent, content_of, stored_at
 from contexta_daemon.log import LoggedBatch, Position
 
-from .finding import find_run
+from .finding import component_of, find_run
+from .instants import MAX_NS, MIN_NS, asked_ns
 
 _ROWS_AT_ONCE = 1_024
 _CURSOR = struct.Struct("<QQI")  # segment, offset, item
@@ -87,8 +88,8 @@ class RecordFilter:
             record_type=asked.record_type,
             key=asked.key,
             projects=_projects(connection, asked.project_name),
-            from_ns=_instant(asked.started_at, -(1 << 63)),
-            until_ns=_instant(asked.ended_at, (1 << 63) - 1),
+            from_ns=asked_ns(asked.started_at) if asked.started_at else MIN_NS,
+            until_ns=asked_ns(asked.ended_at) if asked.ended_at else MAX_NS,
         )
 
     @property
@@ -249,7 +250,7 @@ def _projects(connection: sqlite3.Connection, name: str) -> frozenset[str]:
     if not name:
         return frozenset()
     rows = connection.execute("SELECT substr(project_ref, 9) FROM projects WHERE name = ?", (name,))
-    return frozenset({name, *(row[0] for row in rows)})
+    return frozenset({name, component_of(name), *(row[0] for row in rows)})
 
 
 def _number(value: object) -> float | int:
@@ -331,14 +332,3 @@ def _put(stored: capture_pb2.RecordStored, scope: Scope, key: str, content: Stor
     if content.step:
         record.step = content.step - (content.step > 0)
     return record
-
-
-def _instant(text: str, default: int) -> int:
-    if not text:
-        return default
-    try:
-        return parse_instant(text)
-    except ValueError as error:
-        raise ValidationError(
-            f"{text!r} is no time; write it like 2026-01-31T09:00:00Z.", code="invalid_argument"
-        ) from error

@@ -151,7 +151,10 @@ def test_a_project_is_not_taken_for_one_of_nearly_its_name(store):
     assert [each.run_count for each in store.list("projects").projects] == [1, 1, 1]
 
 
-@pytest.mark.parametrize("request_", [{"sort_by": "x"}, {"status": "x"}, {"started_after": "soon"}, {"tags_json": "["}])
+@pytest.mark.parametrize("request_", [
+    {"sort_by": "x"}, {"status": "x"}, {"started_after": "soon"}, {"started_after": "0001-01-01T00:00:00+01:00"},
+    {"tags_json": "["}, {"tags_json": "[" * 100_000},
+], ids=lambda request_: str(request_)[:40])  # fmt: skip
 def test_a_wrong_filter_says_what_to_write(store, request_):
     with pytest.raises(ValidationError):
         store.list("runs", **request_)
