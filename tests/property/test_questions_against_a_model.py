@@ -31,13 +31,15 @@ from logged import (
 )
 from questions_model import OPERATORS, Model, Point, same
 
+from contexta.interpretation.messages import step_series
 from contexta.v1 import capture_pb2 as pb
 from contexta.v1 import query_pb2 as q
 from contexta_daemon.catalog import Catalog
 from contexta_daemon.columns import work
-from contexta_daemon.query import Listing
+from contexta_daemon.query import Listing, find_run, read_series
 from contexta_daemon.query.fleet_answers import aggregate
 from contexta_daemon.query.run_answers import comparison, count_records, diagnosis, list_series
+from contexta_daemon.query.series import SeriesWanted
 from contexta_daemon.query.sources import Sources
 
 EXPECTED_STAGES = ("evaluate",)
@@ -175,12 +177,16 @@ class QuestionsMachine(RuleBasedStateMachine):
             self._check_runs(sources)
 
     def _check_series(self, sources: Sources, run: str) -> None:
-        for key, stage, rank in product(KEYS, (None, *STAGES), (None, 0, 1)):
+        for key, stage, rank in product(KEYS, (None, "", *STAGES), (None, 0, 1)):
             wanted = self.model.series(run, key, stage, rank)
             if not wanted:
                 continue
-            asked = q.GetStepSeriesRequest(run_id=run, metric_key=key, stage_name=stage or "", rank=rank)
-            found = sources.series(asked)
+            if stage == "":  # of the run itself, as charts ask
+                found = sources.series(SeriesWanted(find_run(sources.connection, run), key, "", rank))
+            else:
+                asked = q.GetStepSeriesRequest(run_id=run, metric_key=key, stage_name=stage or "", rank=rank)
+                reply = read_series(sources.connection, sources.log, asked, columns=sources.columns)
+                found = step_series(reply, key)
             steps = [int(step) if has else None for step, has in zip(found.steps, found.has_step, strict=True)]
             assert list(zip(steps, found.times_ns, strict=True)) == [(point.step, point.time_ns) for point in wanted]
             assert found.values.tobytes() == np.array([point.value for point in wanted]).tobytes()

@@ -55,6 +55,7 @@ def test_an_open_run_is_answered_while_it_goes_on(served: Served) -> None:
     ctx = served.contexta()
     run = ctx.run("going")
     run.metric("loss", 1.0)
+    ctx.flush(60)
     assert [each.status for each in ctx.list_runs()] == ["open"]
     assert ctx.get_step_series("going", "loss").values.tolist() == [1.0]
     run.close()
