@@ -8,6 +8,7 @@ an arena for each thread it grows with every wave of them: to 74 MiB after ten, 
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import time
 from pathlib import Path
@@ -25,8 +26,8 @@ def share_one_arena() -> None:
 
 
 class FreedMemory:
-    """Trims while the process has more than it once had, less often where nothing comes of it: what is in use now may
-    be free at the next look. Where there is no glibc or no /proc, it does nothing."""
+    """Collects and trims while the process has more than it once had, less often where nothing comes of it: what is in
+    use now may be free at the next look. Where there is no glibc or no /proc, it does nothing."""
 
     def __init__(self) -> None:
         self._trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
@@ -39,6 +40,7 @@ class FreedMemory:
         self._least = min(self._least, has)
         if self._trim is None or not has or now_s < self._next_s or has < self._least + GROWN_BYTES:
             return False
+        gc.collect()  # calls that ended in the middle leave circles of references, and their bodies and headers in them
         self._trim(0)
         is_worth_it = has - resident_bytes() >= WORTH_BYTES
         self._every_s = EVERY_S if is_worth_it else min(2 * self._every_s, SELDOM_S)

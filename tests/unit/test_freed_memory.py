@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import platform
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import pytest
@@ -103,3 +105,22 @@ def test_all_threads_allocate_from_one_arena(tmp_path: Path) -> None:
         subprocess.run([sys.executable, "-c", MANY_THREADS, way, str(told)], check=True, timeout=60)
         arenas[way] = told.read_text().count("<heap nr=")
     assert arenas["shared"] == 1 < arenas["own"]
+
+
+def test_circles_of_references_are_collected_first(machine: dict[str, float]) -> None:
+    class Body:
+        pass
+
+    body = Body()
+    body.itself = body  # type: ignore[attr-defined]
+    gone = weakref.ref(body)
+    freed = FreedMemory()
+    freed._trim = lambda pad: machine.update(trims=machine["trims"] + (gone() is None))
+    machine["has"] += GROWN_BYTES
+    gc.disable()
+    try:
+        del body
+        assert gone() is not None
+        assert freed.look() and machine["trims"] == 1
+    finally:
+        gc.enable()
