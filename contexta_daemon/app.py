@@ -60,6 +60,7 @@ _log = logging.getLogger("contexta.daemon")
 
 MAX_MESSAGE_BYTES = 16 << 20
 MAX_ANSWER_BYTES = 264 << 20  # a series comes in one answer of at most 256 MiB
+MAX_CALLS = 100  # at once on one connection; a client's further ones wait for their turn
 WATCH_S = 1.0
 DRAIN_S = 5.0
 LOG_FILE_BYTES = 4 << 20
@@ -217,6 +218,7 @@ class Daemon:
             ("grpc.max_send_message_length", MAX_ANSWER_BYTES),
             ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
             ("grpc.so_reuseport", 0),
+            ("grpc.max_concurrent_streams", MAX_CALLS),
             ("grpc.compression_enabled_algorithms_bitset", 1),  # none, since older gRPC unpacks without a bound
             ("grpc.http2.bdp_probe", 0),  # else gRPC buffers whole bodies of calls that nobody reads yet
         ]
