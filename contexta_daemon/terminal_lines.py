@@ -1,4 +1,7 @@
-"""Log lines for a terminal, or for whoever reads our stderr: if nobody does, the daemon still serves."""
+"""Log lines for a terminal, or for whoever reads our stderr: if nobody does, the daemon still serves, and ends.
+
+A logging.handlers.QueueListener would not: its stop() waits for the write that nobody reads, without end.
+"""
 
 from __future__ import annotations
 

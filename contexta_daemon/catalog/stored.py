@@ -19,7 +19,7 @@ from .observations import as_float
 from .runs import attempt_of
 from .tally import Tallies
 
-_INT64 = range(-(1 << 63), 1 << 63)
+INT64 = range(-(1 << 63), 1 << 63)  # what SQLite, Parquet and answers hold
 _ATTEMPTS = range(1, 1 << 63)  # that SQLite can look for
 _NO_RECORD = (KeyError, ValueError, TypeError, AttributeError, OverflowError, RecursionError)
 
@@ -117,7 +117,7 @@ def content_of(stored: capture_pb2.RecordStored) -> StoredContent:
             if number is not None and type(number) is not int:
                 raise TypeError(f"{name} is {number!r}")
         observed_ns, step = parse_instant(envelope["observed_at"]), _stored_step(step)
-        if observed_ns not in _INT64 or step not in _INT64:
+        if observed_ns not in INT64 or step not in INT64:
             raise OverflowError(f"observed_at is {envelope['observed_at']!r}, step is {payload.get('step')}")
         return StoredContent(envelope, payload, observed_ns, rank_of(envelope.get("rank")), step, value)
     except _NO_RECORD as error:

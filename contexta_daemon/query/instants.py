@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from contexta.errors import ValidationError
 from contexta_daemon.batches import parse_instant
+from contexta_daemon.catalog.stored import INT64
 
-MIN_NS, MAX_NS = -(2**63), 2**63 - 1  # of what SQLite and the log hold: the years 1677 to 2262
+MIN_NS, MAX_NS = INT64[0], INT64[-1]  # the years 1677 to 2262
 
 
 def asked_ns(text: str) -> int:

@@ -7,8 +7,8 @@ from typing import Any
 
 from contexta.errors import ValidationError
 from contexta_daemon.batches import parse_instant
+from contexta_daemon.catalog.stored import INT64
 
-_INT64 = range(-(1 << 63), 1 << 63)
 _BOUNDS = {
     "step": range(-(1 << 63), (1 << 63) - 1),  # kept one higher, because 0 says that there is none
     "rank": range(1 << 31),
@@ -30,7 +30,7 @@ def check_bounds(fields: Mapping[str, Any]) -> None:
                 code=f"{name}_out_of_range",
                 details={"field": name},
             )
-        if name.endswith("_at") and parse_instant(value) not in _INT64:
+        if name.endswith("_at") and parse_instant(value) not in INT64:
             raise ValidationError(
                 f"{name} is {value!r}; give a time between 1678 and 2262.",
                 code="time_out_of_range",
