@@ -30,7 +30,7 @@ class Follower(Protocol):
 
     @property
     def position(self) -> Position:
-        """Where to go on; stored durably by the follower."""
+        """Where to go on; stored durably by the follower, but for what leaves nothing behind."""
 
     def follow(self, batches: Sequence[LoggedBatch], end: Position) -> None:
         """Take batches in, and store `end` as the position, atomically with their effects.

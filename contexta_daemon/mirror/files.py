@@ -15,6 +15,7 @@ import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 from contexta.errors import StorageError
@@ -81,23 +82,26 @@ class LineFiles:
     def state(self) -> State:
         return load_state(self.state_path) or State(Position(0, 0), "", {})
 
-    def append(self, texts: Iterable[tuple[str, bytes]], *, start: Position, end: Position) -> None:
+    def append(self, texts: Iterable[tuple[str, bytes]], *, start: Position, end: Position) -> bool:
         """Append lines, given as (file, whole lines), and move from `start` to `end`. On an error nothing has moved,
         and it may be tried again.
+
+        Return whether there was a line. Without one no file is touched, and the state stays at `start`: the end of a
+        process is such a step, and whoever deletes a workspace right behind it must not meet a new file while at it.
 
         Raises StorageError when the state does not stand at `start`, OSError when the disk refuses, and what `texts`
         raises.
         """
+        lines = (each for each in texts if each[1])
+        first = next(lines, None)
+        if first is None:
+            return False
         with self._locked(), ExitStack() as opened:
-            state = self.state()
-            if state.position != start:
-                raise StorageError(f"the JSON Lines files stand at {state.position}, not at {start}", retryable=True)
+            state = self._state_at(start)
             before, after = dict(state.files), dict(state.files)
             descriptors: dict[str, int] = {}
             try:
-                for name, text in texts:
-                    if not text:
-                        continue
+                for name, text in chain((first,), lines):
                     if name not in descriptors:
                         descriptor = opened.enter_context(self._opened(name))
                         mark = self._recovered(descriptor, before.get(name))
@@ -108,10 +112,16 @@ class LineFiles:
                     after[name] = replace(after[name], size=after[name].size + len(text))
                     _write_all(descriptors[name], text)
                 save_state(self.state_path, State(end, state.log_id, after))
+                return True
             except Exception:
                 for name, descriptor in descriptors.items():
                     os.ftruncate(descriptor, before[name].size)
                 raise
+
+    def move(self, *, start: Position, end: Position) -> None:
+        """Move from `start` to `end` without lines. Raises StorageError and OSError as `append` does."""
+        with self._locked():
+            save_state(self.state_path, replace(self._state_at(start), position=end))
 
     def begin_again(self, log_id: str) -> None:
         """Go to the beginning of a log. What stands in the files stays, and lines go on behind it."""
@@ -125,6 +135,12 @@ class LineFiles:
                 path = self.folder / name
                 if path.is_file() and path.stat().st_size:
                     path.replace(path.with_suffix(".old.jsonl"))
+
+    def _state_at(self, start: Position) -> State:
+        state = self.state()
+        if state.position != start:
+            raise StorageError(f"the JSON Lines files stand at {state.position}, not at {start}", retryable=True)
+        return state
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

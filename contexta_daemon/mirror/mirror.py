@@ -41,7 +41,7 @@ class Mirror:
             if enabled:
                 self._files.put_away()
             self._files.begin_again("")
-        self._position = self._files.state().position
+        self._stored = self._position = self._files.state().position  # stored: behind by what made no lines
 
     @property
     def position(self) -> Position:
@@ -53,39 +53,44 @@ class Mirror:
         stale = state.position > committed or (state.log_id != log_id.hex() and state.position > Position(0, 0))
         if stale or state.log_id != log_id.hex():
             self._files.begin_again(log_id.hex())
-            self._position = Position(0, 0)
+            self._stored = self._position = Position(0, 0)
         return stale
 
     def follow(self, batches: Sequence[LoggedBatch], end: Position) -> None:
         """Write the lines of batches. When it raises, the files are as before, and the same batches may come again."""
         try:
-            self._follow(batches, end)
+            moved = self._follow(batches, end)
         except BaseException:
-            self._position = self._files.state().position
+            self._stored = self._position = self._files.state().position
             raise
+        self._position = end
+        if moved:
+            self._stored = end
 
-    def _follow(self, batches: Sequence[LoggedBatch], end: Position) -> None:
+    def _follow(self, batches: Sequence[LoggedBatch], end: Position) -> bool:
+        """Return whether `end` is stored."""
         items = sum(batch.envelope.count for batch in batches)
-        if not self._enabled or not items:
-            self._files.append((), start=self._position, end=end)
-        elif not self._catalog.wait_applied(end, timeout_s=CATALOG_TIMEOUT_S):
+        if not self._enabled:
+            self._files.move(start=self._stored, end=end)
+            return True
+        if not items:
+            return False
+        if not self._catalog.wait_applied(end, timeout_s=CATALOG_TIMEOUT_S):
             raise UnavailableError(f"the catalog stands at {self._catalog.position}, lines are due up to {end}")
-        elif items <= INLINE_ITEMS:
+        if items <= INLINE_ITEMS:
             connection = self._catalog.connect()
             try:
-                write_step(self._files, connection, batches, start=self._position, end=end)
+                return write_step(self._files, connection, batches, start=self._stored, end=end)
             finally:
                 connection.close()
-        else:
-            if self._worker is None:
-                self._worker = Worker(self._files, self._catalog.path)
-            try:
-                self._worker.write(batches, start=self._position, end=end)
-            except BaseException:
-                self._worker.stop()
-                self._worker = None
-                raise
-        self._position = end
+        if self._worker is None:
+            self._worker = Worker(self._files, self._catalog.path)
+        try:
+            return self._worker.write(batches, start=self._stored, end=end)
+        except BaseException:
+            self._worker.stop()
+            self._worker = None
+            raise
 
     def close(self) -> None:
         """End the worker process, if there is one. Idempotent."""

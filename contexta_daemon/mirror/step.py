@@ -16,10 +16,11 @@ _log = logging.getLogger(__name__)
 
 def write_step(
     files: LineFiles, connection: sqlite3.Connection, batches: Sequence[LoggedBatch], *, start: Position, end: Position
-) -> None:
-    """Make the lines of batches, append them, and move to `end`."""
+) -> bool:
+    """Make the lines of batches, append them, and move to `end`; return whether there were any."""
     writer = LineWriter(connection)
     texts = (text for batch in batches for text in writer.lines(batch))
-    files.append(texts, start=start, end=end)
+    moved = files.append(texts, start=start, end=end)
     if writer.skipped:
         _log.warning("%d items before %s have no lines: what they refer to was never defined", writer.skipped, end)
+    return moved

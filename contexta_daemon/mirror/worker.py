@@ -3,8 +3,8 @@
     python -m contexta_daemon.mirror <folder> <state file> <catalog>
 
 Each message is a length (u32, little-endian) and a pickle, between two processes of one program: a request is
-(batches, start, end), an answer is the text of what went wrong, empty when nothing did. The state on disk is the only
-thing that outlives a step (see files.py), so this process may be killed at any time.
+(batches, start, end), an answer is (whether there were lines, the text of what went wrong: empty when nothing did). The
+state on disk is the only thing that outlives a step (see files.py), so this process may be killed at any time.
 """
 
 from __future__ import annotations
@@ -48,18 +48,23 @@ class Worker:
     def pid(self) -> int:
         return self._process.pid
 
-    def write(self, batches: Sequence[LoggedBatch], *, start: Position, end: Position) -> None:
-        """Have the lines of batches written. Raises StorageError with what the worker says, or when it is gone."""
+    def write(self, batches: Sequence[LoggedBatch], *, start: Position, end: Position) -> bool:
+        """Have the lines of batches written; return whether there were any.
+
+        Raises StorageError with what the worker says, or when it is gone.
+        """
         assert self._process.stdin is not None and self._process.stdout is not None
         try:
             _send(self._process.stdin, (list(batches), start, end))
-            problem = _receive(self._process.stdout)
+            answer = _receive(self._process.stdout)
         except OSError as error:
             raise StorageError(f"the process that writes the JSON Lines files is gone: {error}") from error
-        if problem is None:
+        if answer is None:
             raise StorageError("the process that writes the JSON Lines files is gone", retryable=True)
+        moved, problem = answer
         if problem:
             raise StorageError(f"the JSON Lines files: {problem}", retryable=True)
+        return bool(moved)
 
     def stop(self) -> None:
         """End the process; a step that is under way is not waited for longer than a few seconds."""
@@ -100,10 +105,11 @@ def main() -> int:
     connection: sqlite3.Connection | None = None
     while (request := _receive(sys.stdin.buffer)) is not None:
         batches, start, end = request
+        moved = False
         try:
             # A catalog that was made again is another file: look it up anew at each step.
             connection = connect_reader(catalog_path)
-            write_step(files, connection, batches, start=start, end=end)
+            moved = write_step(files, connection, batches, start=start, end=end)
             problem = ""
         except (OSError, ContextaError, sqlite3.Error, ValueError) as error:
             problem = f"{type(error).__name__}: {error}"
@@ -111,7 +117,7 @@ def main() -> int:
             if connection is not None:
                 connection.close()
         try:
-            _send(sys.stdout.buffer, problem)
+            _send(sys.stdout.buffer, (moved, problem))
         except BrokenPipeError:
             return 0
     return 0

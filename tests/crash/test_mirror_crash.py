@@ -200,6 +200,35 @@ def test_another_log_is_followed_from_its_beginning_and_the_lines_stay(bench):
     assert bench.values() == [*range(POINTS), *range(POINTS)]
 
 
+def touched(root):
+    """Which file each is, and when it changed; but for the catalog's own."""
+    found = (path for path in root.rglob("*") if not path.name.startswith("catalog"))
+    return {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in found}
+
+
+def test_what_makes_no_lines_touches_no_file_and_is_read_again(bench):
+    """The last thing a process sends is its end. Whoever deletes the workspace behind it must meet no new file."""
+    mirror = bench.mirror()
+    bench.follow_to_the_end(mirror)
+    state = bench.root / "metadata" / "mirror.json"
+    before = touched(bench.root)
+    stored = files.load_state(state).position
+    batch = bench.log.add(1, entry(session_ended=pb.SessionEnded()))
+    bench.catalog.follow([batch], bench.log.committed)
+    for _ in range(2):
+        mirror.follow(list(bench.log.read(mirror.position)), bench.log.committed)
+        assert mirror.position == bench.log.committed
+    assert touched(bench.root) == before
+    assert files.load_state(state).position == stored
+    again = bench.mirror()
+    assert again.position == stored
+    more = bench.log.add(1, columns=[columns([99.0], series=(2, 1))])
+    bench.catalog.follow([more], bench.log.committed)
+    bench.follow_to_the_end(again)
+    assert bench.values() == [*range(POINTS), 99.0]
+    assert files.load_state(state).position == bench.log.committed
+
+
 def test_a_step_that_another_process_already_made_is_not_made_again(bench):
     ahead, behind = bench.mirror(), bench.mirror()  # the worker of a killed daemon, and the next daemon
     bench.follow_to_the_end(ahead)
