@@ -131,8 +131,12 @@ def _is_repeated(field: Any) -> bool:
 def _parsed(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {"text": text}  # a producer in another language may have put anything
+
+
+def _mapping(text: str) -> Any:
+    return _frozen(_parsed(text or "{}"), Mapping)
 
 
 def _frozen(value: Any, kind: Any) -> Any:
@@ -187,8 +191,8 @@ def observation(record: query_pb2.Record) -> ObservationRecord:
         message=record.message or None,
         completeness_marker=record.completeness_marker,
         degradation_marker=record.degradation_marker,
-        payload=json.loads(record.payload_json or "{}"),
-        tags=json.loads(record.tags_json or "{}"),
+        payload=_mapping(record.payload_json),
+        tags=_mapping(record.tags_json),
         schema_version=record.schema_version,
         producer_ref=record.producer_ref or None,
         correlation_id=record.trace_id or None,

@@ -1,10 +1,11 @@
-"""Which runs a tag asks for: values of any kind, and the texts that stand for them."""
+"""Which runs a tag asks for: values of any kind, and the texts that stand for them. What a caller gets of odd tags."""
 
 from contextlib import closing
 
 import pytest
 from logged import NS, FakeLog, run_opened, session_opened
 
+from contexta.interpretation.messages import observation
 from contexta.v1 import query_pb2 as q
 from contexta_daemon.catalog import Catalog
 from contexta_daemon.query import Listing
@@ -30,3 +31,14 @@ def test_a_text_matches_the_number_or_truth_value_that_it_stands_for_too(tmp_pat
     with closing(catalog), closing(catalog.connect()) as connection:
         found = Listing(connection).runs(q.ListRunsRequest(tags_json=f'{{"n": {asked}}}')).runs
     assert [STORED[int(run.run_id.removeprefix("run:p.r"))] for run in found] == matching
+
+
+@pytest.mark.parametrize(
+    ("text", "tags"),
+    [
+        ("", {}), ('{"a": 1}', {"a": 1}), ("[1]", {"value": [1]}), ("{oops", {"text": "{oops"}),
+        pytest.param("[" * 100_000, {"text": "[" * 100_000}, id="deep"),
+    ],
+)  # fmt: skip
+def test_tags_of_a_producer_in_another_language_cost_no_caller_the_answer(text, tags):
+    assert observation(q.Record(record_ref="record:p.r.1", tags_json=text, payload_json=text)).tags == tags
