@@ -45,7 +45,10 @@ def generate(target: Path) -> list[Path]:
 # Runs apart, so that the stubs just made are imported and not those of this checkout.
 FIELD_PRINTER = """
 import sys
-sys.path.insert(0, sys.argv[1])
+import types
+
+package = sys.modules["contexta"] = types.ModuleType("contexta")  # a folder without __init__ would yield to a package
+package.__path__ = [sys.argv[1] + "/contexta"]
 from contexta.v1 import capture_pb2
 
 FIELD = type(capture_pb2.Entry.DESCRIPTOR.fields[0])

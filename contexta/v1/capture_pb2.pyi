@@ -419,7 +419,7 @@ class ArtifactRegistered(_message.Message):
     def __init__(self, scope_id: _Optional[int] = ..., ref: _Optional[str] = ..., artifact_kind: _Optional[str] = ..., path: _Optional[str] = ..., exists: bool = ..., size_bytes: _Optional[int] = ..., modified_ns: _Optional[int] = ..., inode: _Optional[int] = ..., compute_hash: bool = ..., attributes_json: _Optional[str] = ...) -> None: ...
 
 class ArtifactHashed(_message.Message):
-    __slots__ = ("ref", "hash_value", "size_bytes", "problem", "detail", "stored_path", "session_id")
+    __slots__ = ("ref", "hash_value", "size_bytes", "problem", "detail", "stored_path", "session_id", "scope_id")
     REF_FIELD_NUMBER: _ClassVar[int]
     HASH_VALUE_FIELD_NUMBER: _ClassVar[int]
     SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
@@ -427,6 +427,7 @@ class ArtifactHashed(_message.Message):
     DETAIL_FIELD_NUMBER: _ClassVar[int]
     STORED_PATH_FIELD_NUMBER: _ClassVar[int]
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    SCOPE_ID_FIELD_NUMBER: _ClassVar[int]
     ref: str
     hash_value: str
     size_bytes: int
@@ -434,7 +435,8 @@ class ArtifactHashed(_message.Message):
     detail: str
     stored_path: str
     session_id: bytes
-    def __init__(self, ref: _Optional[str] = ..., hash_value: _Optional[str] = ..., size_bytes: _Optional[int] = ..., problem: _Optional[str] = ..., detail: _Optional[str] = ..., stored_path: _Optional[str] = ..., session_id: _Optional[bytes] = ...) -> None: ...
+    scope_id: int
+    def __init__(self, ref: _Optional[str] = ..., hash_value: _Optional[str] = ..., size_bytes: _Optional[int] = ..., problem: _Optional[str] = ..., detail: _Optional[str] = ..., stored_path: _Optional[str] = ..., session_id: _Optional[bytes] = ..., scope_id: _Optional[int] = ...) -> None: ...
 
 class EnvironmentCaptured(_message.Message):
     __slots__ = ("scope_id", "ref", "python_version", "platform", "packages_json", "environment_variables_json", "command_json", "host", "git_json", "details_json")

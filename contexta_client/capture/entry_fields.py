@@ -96,6 +96,7 @@ ENTRY_FIELDS: dict[str, tuple[int, dict[str, tuple[int, str]]]] = {
         "detail": (5, "str"),
         "stored_path": (6, "str"),
         "session_id": (7, "bytes"),
+        "scope_id": (8, "varint"),
     }),
     "environment": (11, {
         "scope_id": (1, "varint"),

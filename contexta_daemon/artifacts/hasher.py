@@ -85,6 +85,7 @@ def _entry(artifact: PendingArtifact, hashed: Hashed) -> capture_pb2.Entry:
     said = capture_pb2.ArtifactHashed(
         ref=artifact.ref,
         session_id=artifact.session_id,
+        scope_id=artifact.scope_id,
         hash_value=hashed.hash_value,
         size_bytes=hashed.size_bytes,
         problem=hashed.problem,

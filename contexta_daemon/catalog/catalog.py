@@ -47,6 +47,7 @@ class PendingArtifact:
     size_bytes: int
     modified_ns: int
     inode: int
+    scope_id: int
 
 
 class Catalog:
@@ -150,11 +151,11 @@ class Catalog:
         """Everything that was registered to be hashed and is not, in the order of the log."""
         with closing(connect_reader(self.path)) as connection:
             rows = connection.execute(
-                "SELECT a.id, a.ref, s.session_id, a.location, a.size_bytes, a.modified_ns, a.inode "
+                "SELECT a.id, a.ref, s.session_id, a.location, a.size_bytes, a.modified_ns, a.inode, a.scope "
                 "FROM artifacts a JOIN sessions s ON s.id = a.session WHERE a.pending > 0 ORDER BY a.id"
             ).fetchall()
         return [
-            PendingArtifact(row[0], row[1], row[2], row[3].removeprefix("path:"), row[4], row[5], row[6])
+            PendingArtifact(row[0], row[1], row[2], row[3].removeprefix("path:"), *row[4:])
             for row in rows
         ]
 

@@ -151,7 +151,7 @@ class Entries:
             "INSERT INTO artifacts (ref, session, run, scope, run_ref, stage_ref, batch_ref, sample_ref, "
             "operation_ref, deployment_ref, kind, created_at, created_ns, location, present, size_bytes, modified_ns, "
             "inode, attributes_json, pending) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) "
-            "ON CONFLICT (ref, session) DO UPDATE SET run = excluded.run, scope = excluded.scope, "
+            "ON CONFLICT (ref, session, run) DO UPDATE SET scope = excluded.scope, "
             "stage_ref = excluded.stage_ref, batch_ref = excluded.batch_ref, sample_ref = excluded.sample_ref, "
             "operation_ref = excluded.operation_ref, deployment_ref = excluded.deployment_ref, kind = excluded.kind, "
             "created_at = excluded.created_at, created_ns = excluded.created_ns, location = excluded.location, "
@@ -189,7 +189,7 @@ class Entries:
             raise UnknownIdError(f"{hashed.ref} was hashed, but its session is not known")
         self._connection.execute(
             "UPDATE artifacts SET hash_value = ?, size_bytes = iif(? = '', size_bytes, ?), problem = ?, detail = ?, "
-            "stored_path = ?, pending = max(pending - 1, 0) WHERE ref = ? AND session = ?",
+            "stored_path = ?, pending = max(pending - 1, 0) WHERE id = ?",
             (
                 hashed.hash_value,
                 hashed.hash_value,
@@ -197,8 +197,7 @@ class Entries:
                 hashed.problem,
                 hashed.detail,
                 hashed.stored_path,
-                hashed.ref,
-                registered_by.id,
+                self._names.artifact(registered_by.id, hashed.ref, hashed.scope_id),
             ),
         )
         return HAS_DEGRADED if hashed.problem else 0

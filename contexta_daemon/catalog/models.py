@@ -162,8 +162,9 @@ def _deployment(connection: sqlite3.Connection, model: Model, time_ns: int) -> N
 
 def _artifact(connection: sqlite3.Connection, model: Model, time_ns: int) -> None:
     created_ns = parse_instant(model["created_at"])
+    connection.execute("DELETE FROM artifacts WHERE ref = ? AND session = 0", (model["artifact_ref"],))
     connection.execute(
-        "INSERT OR REPLACE INTO artifacts (ref, session, run, scope, run_ref, stage_ref, batch_ref, sample_ref, "
+        "INSERT INTO artifacts (ref, session, run, scope, run_ref, stage_ref, batch_ref, sample_ref, "
         "operation_ref, deployment_ref, kind, created_at, created_ns, location, present, size_bytes, "
         "attributes_json, hash_value, producer_ref) VALUES (?, 0, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?)",
         (

@@ -160,6 +160,15 @@ class Names:
                 found = self._groups[session, group_id] = np.frombuffer(row[0], "<u4")
         return found
 
+    def artifact(self, session: int, ref: str, scope_id: int) -> int | None:
+        """Return the row of what a session registered as `ref` in the run of a scope; for 0 in its newest run."""
+        scope = self.scope(session, scope_id) if scope_id else None
+        row = self._connection.execute(
+            "SELECT id FROM artifacts WHERE ref = ? AND session = ? AND (?3 IS NULL OR run = ?3) ORDER BY run DESC",
+            (ref, session, scope.run if scope else None),
+        ).fetchone()
+        return None if row is None else int(row[0])
+
     def forget_session(self, session_id: bytes) -> None:
         """Look a session up again: what it is was just told."""
         self._sessions.pop(session_id, None)

@@ -254,7 +254,8 @@ class Observer:
         if not hashed.problem or registered_by is None:
             return None
         row = self._connection.execute(
-            "SELECT scope FROM artifacts WHERE ref = ? AND session = ?", (hashed.ref, registered_by.id)
+            "SELECT scope FROM artifacts WHERE id = ?",
+            (self._names.artifact(registered_by.id, hashed.ref, hashed.scope_id),),
         ).fetchone()
         scope = self._scope(registered_by, row[0] if row else 0)
         return self._issue(

@@ -7,7 +7,7 @@ people.
 
 from __future__ import annotations
 
-VERSION = 4
+VERSION = 5
 
 STATES = ("open", "completed", "cancelled", "failed")  # in the order of what outweighs what when settled
 OPEN, COMPLETED, CANCELLED, FAILED = range(4)
@@ -115,7 +115,7 @@ CREATE TABLE artifacts (
   modified_ns INTEGER NOT NULL DEFAULT 0, inode INTEGER NOT NULL DEFAULT 0, attributes_json TEXT NOT NULL DEFAULT '',
   hash_value TEXT NOT NULL DEFAULT '', problem TEXT NOT NULL DEFAULT '', detail TEXT NOT NULL DEFAULT '',
   stored_path TEXT NOT NULL DEFAULT '', pending INTEGER NOT NULL DEFAULT 0, producer_ref TEXT NOT NULL DEFAULT '',
-  UNIQUE (ref, session)
+  UNIQUE (ref, session, run)
 );
 CREATE INDEX artifacts_of_run ON artifacts (run);
 CREATE INDEX artifacts_pending ON artifacts (id) WHERE pending > 0;

@@ -179,12 +179,13 @@ class LineWriter:
         elif kind == "artifact_registered":
             made = entry.artifact_registered
             if not (made.exists and made.compute_hash):  # else its line is written when its hash comes
-                self._artifact(session, made.ref, entry.time_ns, lines)
+                self._artifact(session, made, entry.time_ns, lines)
         else:
             if kind == "artifact_hashed":
-                registered_by = self._names.session(entry.artifact_hashed.session_id)
+                hashed = entry.artifact_hashed
+                registered_by = self._names.session(hashed.session_id)
                 if registered_by is not None:
-                    self._artifact(registered_by, entry.artifact_hashed.ref, entry.time_ns, lines)
+                    self._artifact(registered_by, hashed, entry.time_ns, lines)
             seen = self._observer.observe(session, entry, sequence)
             if seen is not None:
                 payload = {"envelope": seen.envelope(), "payload": seen.payload}
@@ -207,17 +208,23 @@ class LineWriter:
         text = b"".join(part for pair in zip(pieces, between, strict=True) for part in pair)
         lines.append((RECORD, text))
 
-    def _artifact(self, session: Session, ref: str, time_ns: int, lines: list[Text]) -> None:
+    def _artifact(
+        self,
+        session: Session,
+        told: capture_pb2.ArtifactRegistered | capture_pb2.ArtifactHashed,
+        time_ns: int,
+        lines: list[Text],
+    ) -> None:
         row = self._connection.execute(
             "SELECT ref, kind, created_at, run_ref, location, deployment_ref, stage_ref, batch_ref, sample_ref, "
             "operation_ref, hash_value, size_bytes, attributes_json, present, problem, detail, stored_path "
-            "FROM artifacts WHERE ref = ? AND session = ?",
-            (ref, session.id),
+            "FROM artifacts WHERE id = ?",
+            (self._names.artifact(session.id, told.ref, told.scope_id),),
         ).fetchone()
         if row is None:
             self.skipped += 1
             return
-        lines.append((ARTIFACT, _line(time_ns, "ARTIFACT", "ArtifactManifest", ref, artifact_payload(row))))
+        lines.append((ARTIFACT, _line(time_ns, "ARTIFACT", "ArtifactManifest", told.ref, artifact_payload(row))))
 
 
 _PIECES = 8

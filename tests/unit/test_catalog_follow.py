@@ -13,6 +13,7 @@ from logged import (
     run_opened,
     scope_closed,
     scope_opened,
+    session_id_of,
     session_opened,
 )
 
@@ -188,6 +189,36 @@ def test_artifacts_wait_until_they_are_hashed(catalog):
     followed(catalog, log)
     assert catalog.pending_artifacts() == []
     assert select(catalog, "SELECT hash_value FROM artifacts") == [("sha256:00",)]
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_the_same_artifact_of_two_attempts_in_one_process_is_one_of_each(catalog, told):
+    """A notebook runs its cell again. An older daemon did not say where what it hashed was registered."""
+    log = FakeLog()
+
+    def made(scope_id, path):
+        return entry(
+            artifact_registered=pb.ArtifactRegistered(
+                scope_id=scope_id, ref="artifact:p.r.m", artifact_kind="m", path=path, exists=True, compute_hash=True
+            )
+        )
+
+    log.add(1, session_opened(), run_opened(1), made(1, "/first"), scope_closed(1))
+    log.add(1, run_opened(2), made(2, "/second"), scope_opened(3, 2, "stage", "stage:p.r.s"), made(3, "/third"))
+    followed(catalog, log)
+    assert [(each.path, each.scope_id) for each in catalog.pending_artifacts()] == [("/first", 1), ("/third", 3)]
+    for scope_id, value in ((3, "sha256:33"), (3, "sha256:33"), (1, "sha256:11")):
+        hashed = pb.ArtifactHashed(
+            ref="artifact:p.r.m", hash_value=value, session_id=session_id_of(1), scope_id=scope_id if told else 0
+        )
+        log.add(9, entry(artifact_hashed=hashed))
+    followed(catalog, log)
+    rows = select(
+        catalog, "SELECT r.attempt, location, hash_value FROM artifacts a JOIN runs r ON r.id = a.run ORDER BY 1"
+    )
+    first, second = ("sha256:11", "sha256:33") if told else ("", "sha256:11")
+    assert rows == [(1, "path:/first", first), (2, "path:/third", second)]
+    assert [each.path for each in catalog.pending_artifacts()] == ([] if told else ["/first"])
 
 
 def test_models_put_through_the_stores_stand_beside_captured_ones(catalog):
