@@ -38,6 +38,7 @@ SPILL_LIMIT = "4GB"
 MAX_BYTES = 64 << 20
 _ROWS_AT_ONCE = 1_000
 _LOADED_AT_ONCE = 20_000
+_INTERRUPT_AGAIN_S = 0.05
 _ATTEMPTS = 3  # files may be merged away between the look into the folder and their opening
 _ZONED = "TIMESTAMP WITH TIME ZONE"
 
@@ -193,15 +194,23 @@ class _Question:
 
     @contextmanager
     def _interrupted(self, what: duckdb.DuckDBPyConnection | sqlite3.Connection) -> Iterator[None]:
-        """Interrupt what is under way when the time is over."""
-        timer = threading.Timer(max(0.0, self._deadline - time.monotonic()), what.interrupt)
-        timer.daemon = True
-        timer.start()
+        """Interrupt what is under way when the time is over, and what begins after that: an interruption between two
+        statements does nothing to the second one."""
+        done = threading.Event()
+
+        def interrupt() -> None:
+            wait_s = max(0.0, self._deadline - time.monotonic())
+            while not done.wait(wait_s):
+                what.interrupt()
+                wait_s = _INTERRUPT_AGAIN_S
+
+        thread = threading.Thread(target=interrupt, daemon=True)
+        thread.start()
         try:
             yield
         finally:
-            timer.cancel()
-            timer.join()
+            done.set()
+            thread.join()
 
 
 def _loaded(values: list[Any]) -> Any:

@@ -165,9 +165,13 @@ def test_an_answer_that_is_too_long_is_refused_and_not_cut(store):
         assert caught.value.code == "answer_too_long"
 
 
-def test_a_statement_that_takes_too_long_is_interrupted(store):
+@pytest.mark.parametrize("deadline_s", [0.05, 0.0, -1.0])  # the time may be over before the statement begins
+@pytest.mark.parametrize("read", ["", ", runs"])
+def test_a_statement_that_takes_too_long_is_interrupted(store, deadline_s, read):
     with pytest.raises(DeadlineError):
-        asked(store, "SELECT sum(a.range * b.range) FROM range(1000000) a, range(1000000) b", deadline_s=0.05)
+        asked(
+            store, f"SELECT sum(a.range * b.range) FROM range(1000000) a, range(1000000) b{read}", deadline_s=deadline_s
+        )
 
 
 def test_without_columns_there_are_no_points_and_all_else_is_there(store, tmp_path):
