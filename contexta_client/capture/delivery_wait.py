@@ -28,6 +28,12 @@ def request(stream: Stream, words: tuple[int, int]) -> int:
     return ticket
 
 
+def is_answered(stream: Stream, words: tuple[int, int], ticket: int) -> bool:
+    """Whether what a ticket asked for is done."""
+    _, done = words
+    return stream.spool.words[done] >= ticket
+
+
 def wait(
     stream: Stream,
     words: tuple[int, int],
@@ -41,12 +47,11 @@ def wait(
 
     unreachable_s: the longest wait when the daemon is known to be unreachable; None: the whole time all the same.
     """
-    _, done = words
     header = stream.spool.words
     started = monotonic()
     end = None if timeout_s is None else started + timeout_s
     nap_s, look_at = FIRST_NAP_S, started
-    while header[done] < ticket:
+    while not is_answered(stream, words, ticket):
         now = monotonic()
         if end is not None and now >= end:
             return False

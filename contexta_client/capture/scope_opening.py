@@ -140,8 +140,11 @@ def write_config(config: UnifiedConfig, workspace: Path) -> None:
         spool_place.replace_file(path, text)
 
 
-def say_what_is_left(stream: Stream) -> None:
-    """Tell, on one line, what has not been delivered when nobody waits any longer."""
+def say_what_is_left(stream: Stream, *, durable: bool) -> None:
+    """Tell, on one line, what is not done yet when nobody waits any longer."""
+    if durable:
+        say("everything captured is durable; the daemon is still making catalog, artifact hashes and JSON Lines of it")
+        return
     trouble = stream.spool.trouble() or "the daemon is slow or does not answer"
     kib = stream.spool.waiting_bytes() >> 10
     say(f"not everything is delivered yet ({trouble}); up to {kib} KiB wait in {stream.spool.path}, nothing is lost: "

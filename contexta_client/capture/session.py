@@ -349,13 +349,15 @@ class Recorder(InnermostCalls):
         process_events.unwatch(self)
         if stream is None or stream.pid != os.getpid():
             return
+        flushed = delivery_wait.request(stream, delivery_wait.FLUSH)
         ticket = delivery_wait.request(stream, delivery_wait.SETTLE)
         stream.end()
         settled = delivery_wait.wait(
             stream, delivery_wait.SETTLE, ticket, self.sender, wait_s, unreachable_s=self._unreachable_s()
         )
         if not settled and self.config.daemon.autostart:
-            scope_opening.say_what_is_left(stream)
+            durable = delivery_wait.is_answered(stream, delivery_wait.FLUSH, flushed)
+            scope_opening.say_what_is_left(stream, durable=durable)
         self.sender.reap()
         stream.release()
         with self.lock:
