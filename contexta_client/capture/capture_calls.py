@@ -15,9 +15,11 @@ from contexta.capture import results
 from contexta.capture.results import SUCCESS, BatchCaptureResult, CaptureResult, PayloadFamily
 from contexta.contract import vocabulary as words
 from contexta.contract.keys import MAX_KEY_CHARS
+from contexta.contract.references import slug
 from contexta.errors import ClosedScopeError, ValidationError
 
 from . import scope_life
+from .notices import say_once
 from .spool_format import encode_step
 from .stream import FULL, NESTED, NO_STORAGE, TOO_LARGE, KeySpec, Stream
 from .values import FLOAT, INT, PYTHON_TYPES, number, whole_step
@@ -273,6 +275,19 @@ def check_open(scope: Scope) -> None:
             f"Capture inside its `with` block, or open a new {scope.kind_name}.",
             details={"ref": scope.ref},
         )
+
+
+def component(name: str, kind: str) -> str:
+    """Return what stands for a name in references; say once for each kind when letters are left out of it, since then
+    things of different names may be one. Raises ValidationError."""
+    made = slug(name, what=f"{kind} name")
+    if not name.isascii():
+        say_once(
+            f"letters of a {kind}",
+            f"the {kind} name {name!r} is {made!r} in references, where only a to z and 0 to 9 stand; a {kind} whose "
+            "name differs in other letters alone is the same one",
+        )
+    return made
 
 
 def check_key(key: Any, *, what: str = "key") -> None:

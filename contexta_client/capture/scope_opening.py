@@ -12,7 +12,7 @@ from contexta.contract.references import child_ref, format_ref, parse_ref, slug
 from contexta.errors import ValidationError
 
 from . import scope_life, spool_format, spool_place
-from .capture_calls import json_of, texts
+from .capture_calls import component, json_of, texts
 from .environment import describe_environment
 from .notices import say, say_once
 from .scopes import DeploymentScope, RunScope
@@ -101,9 +101,9 @@ def open_deployment(
 
 def _own_ref(recorder: Recorder, kind: str, name: str, given: str | None, *, field: str) -> str:
     """Return the reference of a run or a deployment: of its name, or of the id given, which may be a whole one."""
-    component = slug(name, what=f"{kind} name")
     if given is None:
-        return format_ref(kind, recorder.project_component, component)
+        return format_ref(kind, recorder.project_component, component(name, kind))
+    slug(name, what=f"{kind} name")  # a name is one all the same
     if isinstance(given, str) and given.startswith(f"{kind}:"):
         found = parse_ref(given, kind=kind, field=field)
         if found.components[0] != recorder.project_component:

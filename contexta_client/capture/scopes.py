@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from contexta.capture.results import SUCCESS, BatchCaptureResult, CaptureResult
-from contexta.contract.references import child_ref, slug
+from contexta.contract.references import child_ref
 
 from . import artifact_registration, capture_calls, scope_life
 from .rows import NO_ROOM
@@ -271,7 +271,7 @@ class Scope:
 
     def _child(self, kind: type[Any], name: str, **fields: Any) -> Any:
         capture_calls.check_open(self)
-        ref = child_ref(kind.ref_kind, self.ref, slug(name, what=f"{kind.kind_name} name"))
+        ref = child_ref(kind.ref_kind, self.ref, capture_calls.component(name, kind.kind_name))
         return kind(self.recorder, name, ref=ref, parent=self, fields=fields)
 
 

@@ -51,6 +51,22 @@ def test_what_a_run_captured_is_in_the_files_and_in_the_answers_when_it_ends(ser
     assert event.sample_id == "sample:demo.linear.train.epoch-1.first"
 
 
+def test_nothing_is_settled_before_its_lines_are_written(served: Served) -> None:
+    ctx = served.contexta()
+    in_the_way = served.path / "cache" / "capture" / "record.jsonl"
+    in_the_way.mkdir(parents=True)
+    run = ctx.run("waiting")
+    run.metric("loss", 1.0)
+    assert not ctx.recorder.settle(1)
+    ctx.flush(60)
+    assert ctx.get_step_series("waiting", "loss").values.tolist() == [1.0]
+    assert not ctx.recorder.settle(0.5)
+    in_the_way.rmdir()
+    assert ctx.recorder.settle(60)
+    assert [line["payload"]["payload"]["value"] for line in lines(served, "record.jsonl")] == [1.0]
+    run.close()
+
+
 def test_an_open_run_is_answered_while_it_goes_on(served: Served) -> None:
     ctx = served.contexta()
     run = ctx.run("going")

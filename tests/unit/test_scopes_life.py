@@ -9,7 +9,7 @@ import pytest
 from capturing import Capturing
 
 from contexta.errors import ClosedScopeError, LifecycleError, ValidationError
-from contexta_client.capture import delivery_wait
+from contexta_client.capture import delivery_wait, notices
 from contexta_client.capture import spool_format as fmt
 
 
@@ -37,6 +37,19 @@ def test_references_follow_names_and_nesting(capturing: Capturing) -> None:
     assert [each.kind for each in opened] == [1, 2, 3, 4, 5, 4, 5]
     assert [each.parent_id for each in opened] == [0, 1, 2, 3, 3, 2, 2]
     assert opened[0].project_name == "Demo"
+
+
+def test_letters_that_no_reference_keeps_are_told_of_once_for_each_kind(
+    capturing: Capturing, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notices, "_said", set())
+    recorder = capturing.recorder()
+    for name in ("실험 1", "시험 1"):
+        with recorder.run(name, run_id=f"by-id-{len(name)}"), recorder.run(name) as run, run.stage(name) as stage:
+            assert (run.ref, run.name, stage.ref) == ("run:demo.1", name, "stage:demo.1.1")
+    assert [each.message.partition(" in references")[0] for each in caplog.records] == [
+        "contexta: the run name '실험 1' is '1'", "contexta: the stage name '실험 1' is '1'",
+    ]  # fmt: skip
 
 
 def test_what_is_said_of_a_run_and_a_deployment_is_kept(capturing: Capturing) -> None:
