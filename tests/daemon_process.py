@@ -48,7 +48,7 @@ class DaemonProcess:
 
     def serves(self) -> DaemonProcess:
         """Wait until it serves."""
-        wait_until(lambda: self.record or self.process.poll() is not None, 20)
+        wait_until(lambda: self.record or self.process.poll() is not None)
         assert self.process.poll() is None, self.said()
         return self
 

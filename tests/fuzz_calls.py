@@ -123,7 +123,7 @@ class Rpcs:
         def follows() -> bool:
             return all(each.lag_bytes == 0 for each in self._calls.status().followers if each.name != "columns")
 
-        wait_until(follows, 30)
+        wait_until(follows)
         problems = [(each.name, each.problem) for each in self._calls.status().followers if each.problem]
         assert not problems, problems
         request = query_pb2.GetStepSeriesRequest(run_id="run:demo.r", metric_key="loss", attempt=1)

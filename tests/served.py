@@ -59,12 +59,12 @@ class Served:
 
     def pid(self, role: str) -> int:
         """The one process of a role, once there is one."""
-        wait_until(lambda: len(self.pids(role)) == 1, 30)
+        wait_until(lambda: len(self.pids(role)) == 1)
         return self.pids(role)[0]
 
     def drained(self) -> None:
         """Wait until every spool of ended processes is delivered and gone."""
-        wait_until(lambda: all(worker.alive for worker in local_workers(self.path)), 30)
+        wait_until(lambda: all(worker.alive for worker in local_workers(self.path)))
 
     def close(self) -> None:
         for each in self._open:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 
-def wait_until(predicate: Callable[[], object], timeout_s: float = 10.0, *, interval_s: float = 0.01) -> None:
+def wait_until(predicate: Callable[[], object], timeout_s: float = 60.0, *, interval_s: float = 0.01) -> None:
     """Return as soon as the predicate holds; fail the test when it does not within timeout_s."""
     deadline = time.monotonic() + timeout_s
     while not predicate():

@@ -125,7 +125,7 @@ def test_without_a_daemon_records_wait_are_moved_to_disk_and_come_back(served: S
                 kept += run.metric("n", float(kept), step=kept).ok
             return any(spill.glob("*/rows-*"))
 
-        wait_until(spilled, 20)
+        wait_until(spilled)
         assert "autostart" in recorder._stream.spool.trouble()
         run.close()
         recorder.close()
@@ -173,8 +173,8 @@ def test_a_deleted_workspace_is_begun_anew_and_its_old_daemon_touches_nothing(se
     old = served.pid("daemon")
     shutil.rmtree(served.path)
     returned(process, 4_000)
-    wait_until(lambda: served.pids("daemon") not in ([], [old]), 20)
-    wait_until(lambda: old not in served.pids("daemon"), 20)
+    wait_until(lambda: served.pids("daemon") not in ([], [old]))
+    wait_until(lambda: old not in served.pids("daemon"))
     wait_until(lambda: (served.path / "daemon" / "daemon.json").exists())
     process.kill()
     process.wait()

@@ -94,5 +94,5 @@ def test_status_tells_how_far_a_worker_has_come(served: Served) -> None:
             assert (worker["state"] in ("alive", "unknown"), worker["dropped"] or 0) == (True, 0)
         return any((w["captured"] or 0) >= 1000 and w["durable"] == w["captured"] for w in workers)
 
-    wait_until(all_is_durable, 20)
+    wait_until(all_is_durable)
     live.close()

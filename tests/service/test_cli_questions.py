@@ -261,7 +261,7 @@ def test_a_tail_prints_each_record_on_a_line_as_it_comes_and_ends_quietly_with_c
     tail.send_signal(signal.SIGINT)
     rest, said = tail.communicate(timeout=20)
     assert (tail.returncode, rest, said) == (130, "", "")
-    assert over.wait(10)
+    assert over.wait(60)
     assert answering.asked[-1] == q.TailRequest(filter=q.RecordFilter(run_id="linear"), from_start=True)
 
 

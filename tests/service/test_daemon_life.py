@@ -89,7 +89,7 @@ def test_a_second_daemon_ends_and_says_who_serves(start, tmp_path: Path) -> None
 
 def test_of_twenty_at_once_one_serves(start, tmp_path: Path) -> None:
     started = [start(tmp_path / "ws") for _ in range(20)]
-    wait_until(lambda: sum(daemon.process.poll() is None for daemon in started) == 1, 30)
+    wait_until(lambda: sum(daemon.process.poll() is None for daemon in started) == 1)
     (winner,) = [daemon for daemon in started if daemon.process.poll() is None]
     assert {daemon.ends() for daemon in started if daemon is not winner} == {3}
     with winner.serves().calls() as calls:
@@ -282,7 +282,7 @@ def test_a_disk_that_refuses_is_said_in_the_status_and_taken_again(start, tmp_pa
         assert refused.value.code() == grpc.StatusCode.UNAVAILABLE
         assert detail.code == "storage_failed" and detail.retryable and detail.retry_after_ms > 0
         resource.prlimit(daemon.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
-        wait_until(lambda: calls.status().problem == "", 2)
+        wait_until(lambda: calls.status().problem == "")
         assert calls.append(A, 1, 1, body) == 2
     assert "tried again" in (tmp_path / "ws" / "daemon" / "daemon.log").read_text()
 
@@ -313,20 +313,20 @@ def test_detached_it_outlives_its_caller_in_a_session_of_its_own(tmp_path: Path)
     workspace = tmp_path / "ws"
     command = [sys.executable, "-m", "contexta_daemon", "--workspace", str(workspace)]
     subprocess.run(command, check=True, timeout=30, stdin=subprocess.DEVNULL)
-    wait_until((workspace / "daemon" / "daemon.json").exists, 20)
+    wait_until((workspace / "daemon" / "daemon.json").exists)
     pid = json.loads((workspace / "daemon" / "daemon.json").read_text())["pid"]
     try:
         assert os.getsid(pid) != os.getsid(0) and (workspace / "daemon" / "daemon.lock").read_text() == f"{pid}\n"
-        assert subprocess.run(command, timeout=10, capture_output=True).returncode == 3
+        assert subprocess.run(command, timeout=60, capture_output=True).returncode == 3
     finally:
         os.kill(pid, signal.SIGTERM)
-    wait_until(lambda: not Path(f"/proc/{pid}").exists(), 10)
+    wait_until(lambda: not Path(f"/proc/{pid}").exists(), 60)
 
 
 @pytest.mark.parametrize("arguments", [("--config", "{"), ("--config", "[]"), ("--nonsense",)])
 def test_wrong_arguments_are_usage_errors(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     command = [sys.executable, "-m", "contexta_daemon", "--workspace", str(tmp_path / "ws"), *arguments]
-    assert subprocess.run(command, timeout=10, capture_output=True).returncode == 2
+    assert subprocess.run(command, timeout=60, capture_output=True).returncode == 2
     assert not (tmp_path / "ws").exists()
 
 

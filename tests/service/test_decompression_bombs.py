@@ -62,7 +62,7 @@ def test_a_body_of_millions_of_parts_is_set_aside_by_a_daemon_that_goes_on(tmp_p
             with pytest.raises(grpc.RpcError) as caught:
                 calls.append(bytes([1]) * 16, 4, 1, bytes(MAX_BODY_BYTES + 1))
             assert refusal(caught.value).code == "batch_too_large"
-            wait_until(lambda: all(each.lag_bytes == 0 for each in calls.status().followers), 30)
+            wait_until(lambda: all(each.lag_bytes == 0 for each in calls.status().followers))
             assert not any(each.problem for each in calls.status().followers)
             # Each follower holds a body or two, once as it came; made into objects, one would be gigabytes.
             assert peak_bytes(daemon.process.pid) - before <= 16 * MAX_BODY_BYTES

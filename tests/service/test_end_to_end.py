@@ -36,7 +36,7 @@ def test_what_a_run_captured_is_in_the_files_and_in_the_answers_when_it_ends(ser
     (artifact,) = lines(served, "artifact.jsonl")
     assert artifact["payload"]["manifest"]["artifact_ref"] == registered.payload["manifest"].artifact_ref
     assert artifact["payload"]["manifest"]["size_bytes"] == 7
-    assert registered.wait(5).hash_value == artifact["payload"]["manifest"]["hash_value"]
+    assert registered.wait(60).hash_value == artifact["payload"]["manifest"]["hash_value"]
 
     (found,) = ctx.list_runs("demo", status="completed", tags={"kind": "svm"})
     assert (found.run_id, found.metric_count, found.dataset_ref) == ("run:demo.linear", 100, "dataset:made.up")

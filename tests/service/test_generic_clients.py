@@ -36,7 +36,7 @@ def test_reflection_lists_the_services(daemon):
     channel, _, metadata = daemon
     stub = reflection_pb2_grpc.ServerReflectionStub(channel)
     asked = reflection_pb2.ServerReflectionRequest(list_services="")
-    (reply,) = stub.ServerReflectionInfo(iter([asked]), metadata=metadata, timeout=10)
+    (reply,) = stub.ServerReflectionInfo(iter([asked]), metadata=metadata, timeout=60)
     names = {each.name for each in reply.list_services_response.service}
     assert names >= {"contexta.v1.Capture", "contexta.v1.Query", "contexta.v1.Status", "grpc.health.v1.Health"}
 
@@ -45,7 +45,7 @@ def test_health_needs_no_token(daemon):
     channel, _, _ = daemon
     for service in ("", "contexta.v1.Query"):
         request = health_pb2.HealthCheckRequest(service=service)
-        reply = health_pb2_grpc.HealthStub(channel).Check(request, timeout=10)
+        reply = health_pb2_grpc.HealthStub(channel).Check(request, timeout=60)
         assert reply.status == health_pb2.HealthCheckResponse.SERVING
 
 
@@ -54,7 +54,7 @@ def test_a_call_without_the_workspaces_token_is_refused(daemon, token):
     channel, _, _ = daemon
     metadata = (("contexta-token", token),) if token else ()
     with pytest.raises(grpc.RpcError) as refused:
-        query_pb2_grpc.QueryStub(channel).ListRuns(query_pb2.ListRunsRequest(), metadata=metadata, timeout=10)
+        query_pb2_grpc.QueryStub(channel).ListRuns(query_pb2.ListRunsRequest(), metadata=metadata, timeout=60)
     assert refused.value.code() == grpc.StatusCode.UNAUTHENTICATED
     assert code_of(refused.value) == "unauthenticated"
 
@@ -63,7 +63,7 @@ def test_another_protocol_is_refused_with_what_is_spoken(daemon):
     channel, endpoint, _ = daemon
     metadata = (("contexta-token", endpoint.token), ("contexta-protocol", "99"))
     with pytest.raises(grpc.RpcError, match="protocol 1 to 1") as refused:
-        query_pb2_grpc.QueryStub(channel).ListRuns(query_pb2.ListRunsRequest(), metadata=metadata, timeout=10)
+        query_pb2_grpc.QueryStub(channel).ListRuns(query_pb2.ListRunsRequest(), metadata=metadata, timeout=60)
     assert code_of(refused.value) == "protocol_unsupported"
 
 
@@ -79,9 +79,9 @@ def test_bytes_that_are_no_message_are_answered_and_the_daemon_goes_on(daemon, m
     channel, _, metadata = daemon
     call = channel.unary_unary(f"/contexta.v1.Capture/{method}")
     with pytest.raises(grpc.RpcError) as refused:
-        call(b"\xff" * 100, metadata=metadata, timeout=10)
+        call(b"\xff" * 100, metadata=metadata, timeout=60)
     assert refused.value.code() in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.INTERNAL)
-    query_pb2_grpc.QueryStub(channel).ListRuns(query_pb2.ListRunsRequest(), metadata=metadata, timeout=10)
+    query_pb2_grpc.QueryStub(channel).ListRuns(query_pb2.ListRunsRequest(), metadata=metadata, timeout=60)
 
 
 def test_a_batch_with_a_wrong_checksum_is_refused_and_nothing_of_it_is_kept(daemon):
@@ -90,9 +90,9 @@ def test_a_batch_with_a_wrong_checksum_is_refused_and_nothing_of_it_is_kept(daem
     session = os.urandom(16)
     request = capture_pb2.AppendRequest(session_id=session, count=1, checksum=1, body=b"\x0a\x00")
     with pytest.raises(grpc.RpcError) as refused:
-        stub.Append(request, metadata=metadata, timeout=10)
+        stub.Append(request, metadata=metadata, timeout=60)
     assert code_of(refused.value) == "checksum_mismatch"
-    opened = stub.OpenSession(capture_pb2.OpenSessionRequest(session_id=session), metadata=metadata, timeout=10)
+    opened = stub.OpenSession(capture_pb2.OpenSessionRequest(session_id=session), metadata=metadata, timeout=60)
     assert not opened.known
 
 

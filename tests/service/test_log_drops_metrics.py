@@ -113,7 +113,7 @@ def test_a_backup_under_load_has_the_columns_and_restores_to_the_same_answers(
 ) -> None:
     process = dropped.start(CAPTURING.replace("long", "meanwhile").replace("6_000", "1_000_000"))
     ctx = dropped.contexta()
-    wait_until(lambda: any(run.name == "meanwhile" for run in ctx.list_runs()), 30)
+    wait_until(lambda: any(run.name == "meanwhile" for run in ctx.list_runs()))
     config = ctx.config
     made = create_workspace_backup(config, plan_workspace_backup(config))
     process.kill()

@@ -58,7 +58,7 @@ def open_to_others(folder: Path) -> list[str]:
 
 def test_whatever_the_umask_all_that_a_run_leaves_is_its_owners_alone(served: Served, tmp_path: Path) -> None:
     served.run("os.umask(0)\n" + WORK)
-    wait_until(lambda: (served.path / "cache" / "capture" / "record.jsonl").exists(), 20)
+    wait_until(lambda: (served.path / "cache" / "capture" / "record.jsonl").exists())
     spools = [root for root in spool_place.candidate_roots(served.path) if root.exists()]
     assert spools and (served.path / "records" / "log").is_dir()
     record = launch.read_endpoint(served.path)

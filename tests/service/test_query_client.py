@@ -189,7 +189,7 @@ def test_a_scan_that_is_left_early_ends_the_call(answering: Answering) -> None:
     scan = RecordStore(answering.connection()).scan()
     next(scan)
     scan.close()
-    assert ended.wait(10)
+    assert ended.wait(60)
 
 
 def test_wrong_values_are_refused_before_anything_is_asked(answering: Answering) -> None:

@@ -55,10 +55,10 @@ def test_a_question_that_is_cancelled_stops_working(served: Served, ctx) -> None
     ((pid, before),) = thinkers(served).items()
     asked = threading.Thread(target=ask_in_vain, args=(ctx,))
     asked.start()
-    wait_until(lambda: thinkers(served).get(pid, 0) > before + 20, 20)
+    wait_until(lambda: thinkers(served).get(pid, 0) > before + 20)
     ctx._connect().close()  # whoever asked is gone
     asked.join(20)
-    wait_until(lambda: pid not in thinkers(served), 20)
+    wait_until(lambda: pid not in thinkers(served))
     assert ctx.sql("SELECT 1").rows == ((1,),)
 
 
@@ -71,7 +71,7 @@ def test_a_process_that_thinks_may_be_killed_at_any_time(served: Served, ctx) ->
     asked = threading.Thread(target=lambda: found.append(ctx.sql("SELECT count(*) FROM range(30000000)").rows))
     ((pid, before),) = thinkers(served).items()
     asked.start()
-    wait_until(lambda: thinkers(served).get(pid, 0) > before or found, 20)
+    wait_until(lambda: thinkers(served).get(pid, 0) > before or found)
     os.kill(pid, signal.SIGKILL)
     asked.join(30)
     assert found == [((30_000_000,),)]
@@ -150,10 +150,10 @@ def test_a_process_that_collects_columns_may_be_killed_and_questions_are_answere
             return ctx.sql(count).rows
         return ()
 
-    wait_until(collected, 20)
+    wait_until(collected)
     with ctx.run("s") as run:
         run.metric("loss", 1.0)
-    wait_until(collected, 20)
+    wait_until(collected)
     for pid in collectors():
         os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: answer() == ((3_001,),), 20)  # though nothing more is captured
+    wait_until(lambda: answer() == ((3_001,),))  # though nothing more is captured

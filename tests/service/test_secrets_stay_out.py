@@ -121,7 +121,7 @@ def test_no_planted_secret_is_in_any_file_of_a_workspace(served: Served, project
         document = ctx.build_snapshot_report("r")
         (exported / f"report.{kind}").write_text(getattr(document, f"to_{kind}")())
     ctx.close()
-    wait_until(lambda: (served.path / "cache" / "capture" / "record.jsonl").exists(), 20)
+    wait_until(lambda: (served.path / "cache" / "capture" / "record.jsonl").exists())
     roots = [served.path, exported, *spool_place.candidate_roots(served.path)]
     files = [Path(base, name) for root in roots for base, _, names in os.walk(root) for name in names]
     assert any(path.suffix == ".seg" for path in files) and any(path.suffix == ".sqlite3" for path in files)

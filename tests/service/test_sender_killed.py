@@ -46,12 +46,12 @@ class Rig:
 
     def flush(self, writer: SpoolWriter) -> None:
         writer.words[fmt.FLUSH_REQUESTED] += 1
-        wait_until(lambda: writer.words[fmt.FLUSH_DONE] == writer.words[fmt.FLUSH_REQUESTED], 20)
+        wait_until(lambda: writer.words[fmt.FLUSH_DONE] == writer.words[fmt.FLUSH_REQUESTED])
 
     def close(self) -> None:
         for sender in self.senders:
             sender.kill()
-            sender.wait(10)
+            sender.wait(60)
         self.daemon.stop()
         self.holder.close()
 
@@ -78,13 +78,13 @@ def test_nothing_is_lost_or_doubled_when_senders_are_killed_at_any_moment(rig: R
         sender = rig.start("--foreground")
         aim = kept_items() + chance.randrange(1, 5_000)
         while kept_items() < aim:
-            wait_until(lambda ahead=written - 10_000: kept_items() > ahead, 30)
+            wait_until(lambda ahead=written - 10_000: kept_items() > ahead)
             for _ in range(500):
                 writer.row(float(written), capacity=1024)
                 written += 1
             writer.entry("event", key=f"e{written}", message="m")
         sender.kill()
-        sender.wait(10)
+        sender.wait(60)
     rig.start("--foreground")
     rig.flush(writer)
     kept = rig.daemon.only()
@@ -102,11 +102,11 @@ def test_a_killed_sender_and_a_killed_writer_leave_nothing_behind(rig: Rig) -> N
     sender = rig.start("--foreground")
     rig.flush(writer)
     sender.kill()
-    sender.wait(10)
+    sender.wait(60)
     writer.row(2.0)
     writer.vanish()
     rig.start("--foreground")
-    wait_until(lambda: not writer.path.exists(), 20)
+    wait_until(lambda: not writer.path.exists())
     assert rig.daemon.only().values == [1.0, 2.0]
     assert [each.lost for each in rig.daemon.only().of("session_ended")] == [True]
 
@@ -116,7 +116,7 @@ def test_of_ten_senders_at_once_one_works_and_nine_end_at_once(rig: Rig) -> None
     writer = rig.writer()
     writer.begin()
     senders = [rig.start("--foreground") for _ in range(10)]
-    wait_until(lambda: sum(sender.poll() is None for sender in senders) == 1, 20)
+    wait_until(lambda: sum(sender.poll() is None for sender in senders) == 1)
     assert [sender.returncode for sender in senders if sender.returncode is not None] == [0] * 9
     (working,) = [sender for sender in senders if sender.poll() is None]
     rig.flush(writer)
@@ -131,7 +131,7 @@ def test_a_sender_leaves_its_starters_session_and_the_first_process_ends_at_once
     writer.begin()
     started = rig.start()
     assert started.wait(20) == 0
-    wait_until(lambda: writer.words[fmt.SENDER_PID], 20)
+    wait_until(lambda: writer.words[fmt.SENDER_PID])
     pid = writer.words[fmt.SENDER_PID]
     try:
         assert pid != started.pid

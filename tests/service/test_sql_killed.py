@@ -28,7 +28,7 @@ def test_what_a_killed_statement_left_on_disk_is_swept_by_the_next_daemon(start,
     with daemon.calls() as calls:
         asking = threading.Thread(target=lambda: ask(calls))
         asking.start()
-        wait_until(lambda: spill.is_dir() and any(spill.iterdir()), 20)
+        wait_until(lambda: spill.is_dir() and any(spill.iterdir()))
         (left,) = spill.iterdir()
         assert left.stat().st_mode & 0o777 == 0o700
         daemon.kill()

@@ -20,7 +20,7 @@ def starts(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     def fail(workspace: Path, config: object) -> subprocess.Popen[bytes]:
         found.append(0.0)
         child = subprocess.Popen(["false"], stderr=subprocess.PIPE)
-        child.wait(10)
+        child.wait(60)
         return child
 
     monkeypatch.setattr(daemon_start, "start_daemon", fail)

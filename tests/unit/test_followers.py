@@ -198,7 +198,7 @@ def test_a_follower_that_failed_by_itself_begins_anew_when_called_though_there_i
         assert await runner.wait_applied("one", log.committed, WAIT_S)
         one.damaged = True
         runner.call("one")
-        assert await anyio.to_thread.run_sync(one.made_again.wait, 5)
+        assert await anyio.to_thread.run_sync(one.made_again.wait, WAIT_S)
         notebook.append(log, [session(1)])
         runner.committed_moved()
         assert await runner.wait_applied("one", log.committed, WAIT_S)

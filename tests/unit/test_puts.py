@@ -46,7 +46,7 @@ def play(scene, *, run: bool = True) -> Log:
             return None
 
         made = Puts(log.append, caught_up=caught_up, stored_digests=log.digests, clock_ns=lambda: 1)
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             async with anyio.create_task_group() as tasks:
                 if run:
                     tasks.start_soon(made.run)
