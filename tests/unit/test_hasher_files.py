@@ -98,6 +98,26 @@ def test_a_file_that_is_replaced_while_it_is_read_has_the_hash_of_the_one_that_l
     assert (result.problem, result.hash_value) == ("changed", sha(b"newer"))
 
 
+@pytest.mark.parametrize(("linked", "inner"), [("f", ""), ("", "f")], ids=["to the file", "to its folder"])
+def test_a_link_that_leads_elsewhere_meanwhile_has_the_hash_of_where_it_leads_now(tmp_path, monkeypatch, linked, inner):
+    for name, content in (("one", b"old"), ("two", b"newer")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "f").write_bytes(content)
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "one" / linked)
+    before = registered(link / inner)
+    real = hashlib.sha256
+
+    def leading_elsewhere(*args):  # the file that is read is not touched at all
+        link.unlink()
+        link.symlink_to(tmp_path / "two" / linked)
+        return real(*args)
+
+    monkeypatch.setattr(hashing.hashlib, "sha256", leading_elsewhere)
+    result = hash_artifact(link / inner, before)
+    assert (result.problem, result.hash_value) == ("changed", sha(b"newer"))
+
+
 @pytest.mark.parametrize("copied", [False, True])
 def test_a_file_whose_time_is_set_back_after_a_write_has_no_hash(tmp_path, monkeypatch, copied):
     path = tmp_path / "f"
