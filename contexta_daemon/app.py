@@ -193,6 +193,7 @@ class Daemon:
             await server.stop(DRAIN_S)
             if self.tenancy.is_ours():
                 await self._say_goodbye()
+            self.hasher.end()
             self.writer.stop()
             tasks.cancel_scope.cancel()
         self.dropper.close()

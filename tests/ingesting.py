@@ -76,7 +76,7 @@ def ingesting(folder: Path, play: Callable[[Ingest], Awaitable[None]], **setting
 
     async def main() -> None:
         ingest = Ingest(folder, **settings)
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(ingest.writer.run)
                 await anyio.wait_all_tasks_blocked()

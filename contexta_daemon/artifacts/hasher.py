@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -15,13 +16,14 @@ from contexta.errors import ContextaError
 from contexta.v1 import capture_pb2
 from contexta_daemon.catalog import Catalog, PendingArtifact
 
-from .hashing import Fingerprint, Hashed, hash_artifact
+from .hashing import Fingerprint, Hashed, HashingEndedError, hash_artifact
 
 _log = logging.getLogger(__name__)
 
 THREADS = 2
 AT_ONCE = 64  # results said in one append
 RETRY_S = 1.0
+MAX_DETAIL_CHARS = 2_000  # it names the path, which may be longer than any that a system opens
 
 
 class Hasher:
@@ -46,7 +48,13 @@ class Hasher:
         self._catalog_caught_up = catalog_caught_up
         self._store = store
         self._limiter = anyio.CapacityLimiter(THREADS)
+        self._ending = threading.Event()
         self.open = 0
+
+    def end(self) -> None:
+        """Leave what is being hashed for the next daemon: reading it to its end may take minutes. `run` is cancelled
+        right behind it."""
+        self._ending.set()
 
     async def run(self) -> None:
         """Hash until cancelled."""
@@ -71,9 +79,13 @@ class Hasher:
 
         async def hash_one(place: int, artifact: PendingArtifact) -> None:
             registered = Fingerprint(artifact.size_bytes, artifact.modified_ns, artifact.inode)
-            results[place] = await anyio.to_thread.run_sync(
-                lambda: hash_artifact(Path(artifact.path), registered, store=self._store), limiter=self._limiter
-            )
+            try:
+                results[place] = await anyio.to_thread.run_sync(
+                    lambda: hash_artifact(Path(artifact.path), registered, store=self._store, ending=self._ending),
+                    limiter=self._limiter,
+                )
+            except HashingEndedError:
+                await anyio.sleep_forever()  # until cancelled: there is no result to tell
 
         async with anyio.create_task_group() as tasks:
             for place, artifact in enumerate(pending):
@@ -89,7 +101,7 @@ def _entry(artifact: PendingArtifact, hashed: Hashed) -> capture_pb2.Entry:
         hash_value=hashed.hash_value,
         size_bytes=hashed.size_bytes,
         problem=hashed.problem,
-        detail=hashed.detail,
+        detail=hashed.detail[:MAX_DETAIL_CHARS],
         stored_path=hashed.stored_path,
     )
     return capture_pb2.Entry(time_ns=time.time_ns(), artifact_hashed=said)

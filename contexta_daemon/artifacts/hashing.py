@@ -50,19 +50,27 @@ class FileChangedError(Exception):
     """The file changed while it was read."""
 
 
+class HashingEndedError(Exception):
+    """The hashing was ended before it knew the hash."""
+
+
 class StoreFailedError(Exception):
     """The copy could not be made: the disk is full, or refuses."""
 
 
-def hash_artifact(path: Path, registered: Fingerprint, *, store: Path | None = None) -> Hashed:
+def hash_artifact(
+    path: Path, registered: Fingerprint, *, store: Path | None = None, ending: threading.Event | None = None
+) -> Hashed:
     """Hash what lies at a path. store: the objects' folder, when a copy is to be kept; None: adopted where it lies.
 
-    Never raises for what is wrong with the file: that is `problem` and `detail`.
+    Never raises for what is wrong with the file: that is `problem` and `detail`. Raises HashingEndedError soon after
+    `ending` is set.
     """
+    ending = ending or threading.Event()
     try:
         for _ in range(ATTEMPTS):
             try:
-                return _hash(path, registered, store)
+                return _hash(path, registered, store, ending)
             except FileChangedError:
                 continue
     except FileNotFoundError:
@@ -74,20 +82,20 @@ def hash_artifact(path: Path, registered: Fingerprint, *, store: Path | None = N
     return Hashed(problem=CHANGED, detail=f"{path} changed each time while it was read, so it has no hash")
 
 
-def _hash(path: Path, registered: Fingerprint, store: Path | None) -> Hashed:
+def _hash(path: Path, registered: Fingerprint, store: Path | None, ending: threading.Event) -> Hashed:
     found = path.stat()
     if stat.S_ISDIR(found.st_mode):
-        digest, size = _hash_folder(path)
+        digest, size = _hash_folder(path, ending)
         return Hashed(f"sha256:{digest}", size)
     stored = detail = ""
     with _opened(path) as source:
         state = os.fstat(source)
         before = Fingerprint.of(state)
         try:
-            digest, stored = (_digest(source), "") if store is None else _copy(source, store)
+            digest, stored = (_digest(source, ending), "") if store is None else _copy(source, store, ending)
         except StoreFailedError as error:
             os.lseek(source, 0, os.SEEK_SET)
-            digest, detail = _digest(source), f"{path} is not copied, only hashed: {error}"
+            digest, detail = _digest(source, ending), f"{path} is not copied, only hashed: {error}"
         if _was_touched(state, os.fstat(source)) or _was_touched(state, path.stat()):
             raise FileChangedError
     if registered.inode and before != registered:
@@ -122,8 +130,11 @@ def _opened(path: Path) -> Iterator[int]:
         os.close(source)
 
 
-def _blocks(source: int) -> Iterator[memoryview]:
-    """The file's bytes, read ahead by a thread of its own so that reading and hashing overlap."""
+def _blocks(source: int, ending: threading.Event) -> Iterator[memoryview]:
+    """The file's bytes, read ahead by a thread of its own so that reading and hashing overlap.
+
+    Raises OSError, and HashingEndedError.
+    """
     free: Queue[bytearray] = Queue()
     for _ in range(2):
         free.put(bytearray(min(READ_BYTES, max(1, os.fstat(source).st_size))))
@@ -146,6 +157,8 @@ def _blocks(source: int) -> Iterator[memoryview]:
     try:
         while True:
             item = filled.get()
+            if ending.is_set():
+                raise HashingEndedError
             if isinstance(item, OSError):
                 raise item
             buffer, count = item
@@ -159,18 +172,18 @@ def _blocks(source: int) -> Iterator[memoryview]:
         reader.join()
 
 
-def _digest(source: int) -> str:
+def _digest(source: int, ending: threading.Event) -> str:
     digest = hashlib.sha256()
     if os.fstat(source).st_size <= READ_BYTES:
         while data := os.read(source, READ_BYTES):
             digest.update(data)
     else:
-        for block in _blocks(source):
+        for block in _blocks(source, ending):
             digest.update(block)
     return digest.hexdigest()
 
 
-def _copy(source: int, store: Path) -> tuple[str, str]:
+def _copy(source: int, store: Path, ending: threading.Event) -> tuple[str, str]:
     """Copy into the store under the hash of what was written; return (digest, path). Raises StoreFailedError."""
     temporary = store / f"{INCOMING}{os.getpid()}-{threading.get_ident()}"
     digest = hashlib.sha256()
@@ -179,7 +192,7 @@ def _copy(source: int, store: Path) -> tuple[str, str]:
             _make_folder(store)
             target = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
-            for block in _blocks(source):
+            for block in _blocks(source, ending):
                 digest.update(block)
                 with _storing():
                     while block:
@@ -241,13 +254,15 @@ def _refuse(error: OSError) -> None:
     raise error
 
 
-def _hash_folder(folder: Path) -> tuple[str, int]:
+def _hash_folder(folder: Path, ending: threading.Event) -> tuple[str, int]:
     """Return (digest, bytes of all files), as they all were at one moment. Links to folders are not followed."""
     whole, total = hashlib.sha256(), 0
     files = {name: _stat(folder / name) for name in _files_in(folder)}
     for name, before in files.items():
+        if ending.is_set():
+            raise HashingEndedError
         with _opened(folder / name) as source:
-            digest = _digest(source)
+            digest = _digest(source, ending)
         whole.update(f"{digest} {before.st_size} ".encode() + os.fsencode(name) + b"\n")
         total += before.st_size
     if _files_in(folder) != list(files) or any(_was_touched(files[name], _stat(folder / name)) for name in files):

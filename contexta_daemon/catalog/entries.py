@@ -20,6 +20,7 @@ from .scopes import STATE_OF_STATUS, Scopes, UnknownIdError
 from .tally import Tallies
 
 _MAX_INT64 = (1 << 63) - 1
+MAX_PATH_CHARS = 32_768  # some times what any system opens
 
 # What makes a batch worth reading again for records. Entries of other kinds are in the catalog as a whole.
 KINDS_OF_ENTRY = {
@@ -147,6 +148,8 @@ class Entries:
         scope = self._scopes.require(session, made.scope_id)
         if not is_ref(made.ref, kind="artifact"):
             raise UnknownIdError(f"an artifact cannot be {made.ref[:80]!r}")
+        if not made.path.startswith("/") or len(made.path) > MAX_PATH_CHARS:
+            raise UnknownIdError(f"an artifact cannot lie at {made.path[:80]!r}")
         self._connection.execute(
             "INSERT INTO artifacts (ref, session, run, scope, run_ref, stage_ref, batch_ref, sample_ref, "
             "operation_ref, deployment_ref, kind, created_at, created_ns, location, present, size_bytes, modified_ns, "

@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
+from contexta.contract.references import is_ref
 from contexta.errors import ContextaError
 from contexta.v1 import capture_pb2
 from contexta_daemon.batches import format_ns, parse_instant
@@ -24,8 +25,15 @@ Model = Mapping[str, Any]
 
 # What a model raises whose fields are missing, of another type, or beyond what a column holds.
 _NO_MODEL = (
-    KeyError, ValueError, TypeError, OverflowError, RecursionError,
+    KeyError, ValueError, TypeError, AttributeError, OverflowError, RecursionError,
     sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError,
+)  # fmt: skip
+
+
+_WHOLE = frozenset({"order_index", "size_bytes"})
+_TEXTS = (
+    "_ref", "_at", "_class", "_profile", "_version", "_type", "_kind", "_mode", "_marker", "_value", "name", "status",
+    "platform", "description",
 )  # fmt: skip
 
 
@@ -47,6 +55,7 @@ def store_model(connection: sqlite3.Connection, stored: capture_pb2.ModelStored,
     if apply is not None:
         connection.execute("SAVEPOINT model")
         try:
+            _check_types(model)
             apply(connection, model, time_ns)
         except _NO_MODEL as error:
             connection.execute("ROLLBACK TO model")
@@ -57,6 +66,14 @@ def store_model(connection: sqlite3.Connection, stored: capture_pb2.ModelStored,
         "INSERT OR REPLACE INTO stored_models (model, ref, json) VALUES (?, ?, ?)",
         (stored.model, stored.ref, stored.json),
     )
+
+
+def _check_types(model: Model) -> None:
+    """Raise TypeError for what the tables would take and no answer could read."""
+    for name, value in model.items():
+        wanted = int if name in _WHOLE else str if name.endswith(_TEXTS) else None
+        if wanted is not None and value is not None and type(value) is not wanted:
+            raise TypeError(f"{name} is {value!r}"[:200])
 
 
 def _project(connection: sqlite3.Connection, model: Model, time_ns: int) -> None:
@@ -231,7 +248,7 @@ def require_run(connection: sqlite3.Connection, run_ref: str, time_ns: int) -> i
     found = newest_attempt(connection, run_ref)
     if found is not None:
         return found.id
-    if not component(run_ref, 1):
+    if not is_ref(run_ref, kind="run"):
         raise ValueError(f"{run_ref!r} is not a run's reference")
     ensure_project(connection, run_ref, "", time_ns)
     made = connection.execute(

@@ -53,6 +53,7 @@ WHERE id = ?4
 
 
 VANISHED = "the process vanished"
+LAST_ORDER = (1 << 63) - 1  # that a column holds: a stage put with it would else be the last one for ever
 
 
 class UnknownIdError(ContextaError):
@@ -81,7 +82,10 @@ class Scopes:
         return scope
 
     def open(self, session: Session, opened: capture_pb2.ScopeOpened, time_ns: int) -> None:
-        """Apply ScopeOpened. Raises UnknownIdError."""
+        """Apply ScopeOpened. Raises UnknownIdError, also for an id that stands for something already: what was found by
+        an id is never found elsewhere later."""
+        if not opened.scope_id or self._names.scope(session.id, opened.scope_id) is not None:
+            raise UnknownIdError(f"scope {opened.scope_id} of session {session.short} is not a new one")
         if not is_ref(opened.ref, kind=_REF_KINDS.get(opened.kind, "")):
             raise UnknownIdError(f"a scope of kind {opened.kind} cannot be {opened.ref[:80]!r}")
         if opened.kind == RUN:
@@ -167,7 +171,8 @@ class Scopes:
         if ended_badly and not opened.inherited:
             self._begin_anew(session, parent.run, opened.kind, row)
         if order is not None and kept_order == order:
-            self._next_order[parent.run, opened.kind, stage_ref if opened.kind == BATCH else ""] = order + 1
+            within = stage_ref if opened.kind == BATCH else ""
+            self._next_order[parent.run, opened.kind, within] = min(order + 1, LAST_ORDER)
         return Scope(
             kind=opened.kind,
             run=parent.run,
@@ -202,7 +207,7 @@ class Scopes:
         ).fetchone()
         if len(self._next_order) > 10_000:
             self._next_order.clear()
-        return 0 if highest is None else int(highest) + 1
+        return 0 if highest is None else min(int(highest) + 1, LAST_ORDER)
 
     def _open_deployment(self, opened: capture_pb2.ScopeOpened, time_ns: int) -> Scope:
         """A deployment opened again begins anew: the catalog shows its last one."""

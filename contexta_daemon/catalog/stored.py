@@ -19,8 +19,8 @@ from .observations import as_float
 from .runs import attempt_of
 from .tally import Tallies
 
-INT64 = range(-(1 << 63), 1 << 63)  # what SQLite, Parquet and answers hold
-_ATTEMPTS = range(1, 1 << 63)  # that SQLite can look for
+# What SQLite, Parquet and answers hold. Ask it for nothing but an int: anything else is looked for number by number.
+INT64 = range(-(1 << 63), 1 << 63)
 _NO_RECORD = (KeyError, ValueError, TypeError, AttributeError, OverflowError, RecursionError)
 
 
@@ -92,7 +92,7 @@ def _run_of(connection: sqlite3.Connection, content: StoredContent) -> int:
     run_ref, attempt = content.envelope.get("run_ref"), content.envelope.get("attempt")
     if not run_ref:
         return 0
-    named = attempt_of(connection, run_ref, attempt) if attempt is not None and attempt in _ATTEMPTS else None
+    named = attempt_of(connection, run_ref, attempt) if attempt is not None and attempt in INT64 else None
     return named.id if named is not None else require_run(connection, run_ref, content.observed_ns)
 
 
@@ -113,7 +113,7 @@ def content_of(stored: capture_pb2.RecordStored) -> StoredContent:
         for name, text in texts.items():
             if not isinstance(text, str):
                 raise TypeError(f"{name} is {text!r}")
-        for name, number in (("step", step), ("rank", envelope.get("rank"))):
+        for name, number in (("step", step), ("rank", envelope.get("rank")), ("attempt", envelope.get("attempt"))):
             if number is not None and type(number) is not int:
                 raise TypeError(f"{name} is {number!r}")
         observed_ns, step = parse_instant(envelope["observed_at"]), _stored_step(step)

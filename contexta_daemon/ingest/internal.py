@@ -10,7 +10,7 @@ import anyio
 
 from contexta._version import __version__
 from contexta.v1 import capture_pb2
-from contexta_daemon.log import Envelope, Log
+from contexta_daemon.log import MAX_BODY_BYTES, Envelope, Log
 
 from .writer import Pending, Writer
 
@@ -46,6 +46,10 @@ class InternalSession:
 
     async def _append(self, entries: Sequence[capture_pb2.Entry]) -> None:
         body = capture_pb2.Batch(entries=entries).SerializeToString()
+        if len(body) > MAX_BODY_BYTES and len(entries) > 1:
+            for half in (entries[: len(entries) // 2], entries[len(entries) // 2 :]):
+                await self._append(half)
+            return
         envelope = Envelope(self.session_id, self._next_sequence, len(entries), b"", self._clock_ns())
         await self._submit(Pending(self.session_id, envelope, body))
         self._next_sequence += len(entries)

@@ -6,7 +6,7 @@ import errno
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import anyio
 import anyio.abc
@@ -98,20 +98,24 @@ class Writer:
         return DrainingError("the daemon is ending", retry_after_ms=1000)
 
     async def run(self) -> None:
-        """Write until `stop`; then write what is left, seal the log and return."""
-        async with anyio.create_task_group() as tasks:
-            self._tasks = tasks
-            if self._durability == "interval":
-                tasks.start_soon(self._sync_now_and_then)
-            while not (self._stopping and not self._queue):
-                if self.problem:
-                    await self._probe()
-                elif self._queue:
-                    await self._commit(await self._take())
-                else:
-                    self._arrived = anyio.Event()
-                    await self._arrived.wait()
-            tasks.cancel_scope.cancel()
+        """Write until `stop`; then write what is left, seal the log and return. However it ends, nobody waits on."""
+        try:
+            async with anyio.create_task_group() as tasks:
+                self._tasks = tasks
+                if self._durability == "interval":
+                    tasks.start_soon(self._sync_now_and_then)
+                while not (self._stopping and not self._queue):
+                    if self.problem:
+                        await self._probe()
+                    elif self._queue:
+                        await self._commit(await self._take())
+                    else:
+                        self._arrived = anyio.Event()
+                        await self._arrived.wait()
+                tasks.cancel_scope.cancel()
+        finally:
+            self._stopping = True
+            self._refuse_all(())
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(self._log.close, limiter=self._thread)
 
@@ -151,6 +155,10 @@ class Writer:
         except LogError as error:
             self._note_trouble(error, group)
             return
+        except BaseException:  # whether it was written is not known: senders ask, and send what is missing again
+            self._stopping = True
+            self._refuse_all(group)
+            raise
         self.last_append_ns = time.time_ns()
         self._on_committed()
         for pending in group:
@@ -183,7 +191,11 @@ class Writer:
         what = "there is no room on the disk" if full else "the disk refuses to write"
         self.problem = f"{what} ({self._log.path}): {error}"
         _log.error("%s; senders keep what they have, the disk is tried again every %.1f s", self.problem, PROBE_S)
-        refused = group + list(self._queue)
+        self._refuse_all(group)
+
+    def _refuse_all(self, taken: Iterable[Pending]) -> None:
+        """Refuse what was taken from the queue, and what stands in it."""
+        refused = [*taken, *self._queue]
         self._queue.clear()
         for pending in refused:
             _finish(pending, self.refusal())

@@ -24,7 +24,7 @@ def check_bounds(fields: Mapping[str, Any]) -> None:
         if value is None:
             continue
         bounds = _BOUNDS.get(name)
-        if bounds is not None and value not in bounds:
+        if bounds is not None and (type(value) is not int or value not in bounds):  # other types are compared for ever
             raise ValidationError(
                 f"{name} is {value}; it must lie between {bounds[0]} and {bounds[-1]}.",
                 code=f"{name}_out_of_range",

@@ -1,3 +1,4 @@
+import json
 from contextlib import closing
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from logged import (
     scope_closed,
     scope_opened,
     session_ended,
+    session_id_of,
     session_opened,
 )
 
@@ -238,6 +240,38 @@ def test_what_is_no_reference_of_a_run_opens_none(book, ref):
     book.add(2, session_opened(), run_opened(1, "run:p.good"))
     assert book.rows("SELECT run_ref FROM runs") == [("run:p.good",)]
     assert book.rows("SELECT item FROM set_aside") == [(1,)]
+
+
+def test_an_id_that_stands_for_a_scope_stands_for_no_other_later(book):
+    """What was registered in a run by its id would else be looked for in another one, and hashed again for ever."""
+    made = pb.ArtifactRegistered(
+        scope_id=1, ref="artifact:p.r.m", artifact_kind="m", path="/x", exists=True, compute_hash=True
+    )
+    again = [run_opened(1, "run:p.q"), run_opened(1), run_opened(0, "run:p.s")]
+    book.add(1, session_opened(), run_opened(1), entry(artifact_registered=made), *again)
+    assert book.rows("SELECT item FROM set_aside") == [(3,), (4,), (5,)]
+    assert book.rows("SELECT run_ref, attempt FROM runs") == [("run:p.r", 1)]
+    hashed = pb.ArtifactHashed(ref=made.ref, session_id=session_id_of(1), scope_id=1)
+    book.add(9, entry(artifact_hashed=hashed))
+    assert book.catalog.pending_artifacts() == []
+
+
+def test_a_stage_behind_the_last_place_that_there_is_is_kept(book):
+    put = {"stage_execution_ref": "stage:p.r.last", "run_ref": "run:p.r", "stage_name": "last", "status": "completed",
+           "started_at": "2026-01-01T00:00:00Z", "order_index": 2**63 - 1}  # fmt: skip
+    model = pb.ModelStored(model="StageExecution", ref="stage:p.r.last", json=json.dumps(put))
+    book.add(1, session_opened(), run_opened(), entry(model_stored=model))
+    book.add(1, scope_opened(2, 1, "stage", "stage:p.r.a"), scope_opened(3, 1, "stage", "stage:p.r.b"))
+    assert book.rows("SELECT ref FROM scopes ORDER BY ord, id") == [
+        ("stage:p.r.last",), ("stage:p.r.a",), ("stage:p.r.b",),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", ["", "relative/x", "/" + "x" * 40_000])
+def test_an_artifact_that_can_lie_nowhere_is_set_aside(book, path):
+    made = pb.ArtifactRegistered(scope_id=1, ref="artifact:p.r.m", path=path, exists=True, compute_hash=True)
+    book.add(1, session_opened(), run_opened(), entry(artifact_registered=made))
+    assert book.rows("SELECT item FROM set_aside") == [(2,)]
 
 
 @pytest.mark.parametrize("ref", ["", "artifact:p.r", "model", "run:p.r"])

@@ -145,7 +145,7 @@ def test_a_folder_in_which_anything_changes_while_it_is_read_has_no_hash(tmp_pat
         (folder / name).write_bytes(b"1")
     before, real, turns = registered(folder), hashing._digest, []
 
-    def digest(source):
+    def digest(source, ending):
         turns.append(source)
         if len(turns) % 3 == 2:  # the second file is read
             if what == "a new file":
@@ -157,7 +157,7 @@ def test_a_folder_in_which_anything_changes_while_it_is_read_has_no_hash(tmp_pat
             else:
                 left = sorted(folder.iterdir())[-1]
                 left.rename(folder / f"z{len(turns)}")
-        return real(source)
+        return real(source, ending)
 
     monkeypatch.setattr(hashing, "_digest", digest)
     result = hash_artifact(folder, before)

@@ -1,11 +1,13 @@
 import hashlib
 import os
+import threading
 
 import anyio
+import anyio.to_thread
 from logged import FakeLog, entry, run_opened, session_id_of, session_opened
 
 from contexta.v1 import capture_pb2 as pb
-from contexta_daemon.artifacts import Hasher
+from contexta_daemon.artifacts import Hasher, hashing
 from contexta_daemon.catalog import Catalog
 
 
@@ -52,7 +54,7 @@ def play(tmp_path, body):
     async def main():
         shop = Workshop(tmp_path)
         shop.add(1, session_opened(), run_opened())
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             await body(shop)
         shop.catalog.close()
 
@@ -140,5 +142,32 @@ def test_a_log_that_refuses_is_tried_again(tmp_path, monkeypatch):
             tasks.start_soon(shop.hasher(append=sometimes).run)
             await shop.until_said(1)
             tasks.cancel_scope.cancel()
+
+    play(tmp_path, body)
+
+
+def test_a_daemon_that_ends_does_not_read_a_long_file_to_its_end(tmp_path, monkeypatch):
+    path = tmp_path / "long"
+    with path.open("wb") as file:
+        file.truncate(1 << 40)  # a day's reading, all of it a hole
+    begun = threading.Event()
+    real = os.readv
+
+    def readv(*args):
+        begun.set()
+        return real(*args)
+
+    monkeypatch.setattr(hashing.os, "readv", readv)
+
+    async def body(shop):
+        hasher = shop.hasher(store=tmp_path / "objects")
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(hasher.run)
+            shop.add(1, registered(path, "m"))
+            assert await anyio.to_thread.run_sync(begun.wait, 60)
+            hasher.end()
+            tasks.cancel_scope.cancel()
+        assert shop.appended == [] and len(shop.catalog.pending_artifacts()) == 1
+        assert [each.name for each in (tmp_path / "objects").rglob("*")] == []
 
     play(tmp_path, body)

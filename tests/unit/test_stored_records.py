@@ -70,7 +70,11 @@ def scan(bench, **wanted):
         {"run_ref": ["run:p.r"]},
         {"stage_execution_ref": 7},
         {"rank": "0"},
+        {"attempt": 1.5},
+        {"attempt": "1"},
+        {"attempt": []},
         {"run_ref": None},
+        {"run_ref": "2026-01-01T00:00:00.٣Z"},
         {"text": "[" * 100_000},
     ],
     ids=lambda wrong: str(wrong)[:60],
@@ -131,7 +135,14 @@ def test_a_model_with_a_number_that_nothing_can_hold_is_refused(wrong):
         service._model(model("StageExecution", "stage:p.new.s", **STAGE | wrong))
 
 
-@pytest.mark.parametrize("wrong", [*WRONG_STAGES, {"stage_name": {}}], ids=str)
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *WRONG_STAGES, {"stage_name": {}}, {"stage_name": 5}, {"started_at": 5}, {"order_index": "x"},
+        {"order_index": 1.5}, {"order_index": True}, {"run_ref": "run:p"}, {"run_ref": 5}, {"ended_at": [1]},
+    ],
+    ids=str,
+)  # fmt: skip
 def test_a_model_that_is_set_aside_has_changed_nothing(bench, wrong):
     bench.log.add(9, entry(model_stored=model("StageExecution", "stage:p.new.s", **STAGE | wrong)))
     put(bench.log, stored())

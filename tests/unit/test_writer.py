@@ -193,6 +193,46 @@ def test_the_daemons_own_entries_go_into_a_session_of_their_own(tmp_path: Path) 
     ingesting(tmp_path, play)
 
 
+def test_the_daemons_own_entries_go_in_as_many_batches_as_they_need(tmp_path: Path) -> None:
+    hashed = capture_pb2.ArtifactHashed(ref="artifact:p.r.a", detail="x" * (3 << 20))
+    entry = capture_pb2.Entry(time_ns=1, artifact_hashed=hashed)
+
+    async def play(ingest: Ingest) -> None:
+        await ingest.internal.append_internal([entry] * 5)
+        bodies = [capture_pb2.Batch.FromString(body) for body in ingest.bodies()]
+        assert len(bodies) > 2 and sum(len(body.entries) for body in bodies) == 6
+
+    ingesting(tmp_path, play)
+
+
+@pytest.mark.parametrize("bytes_", [4, writer.PACK_IN_WRITER_BYTES])
+def test_nobody_waits_on_when_the_writer_fails_as_nobody_thought_it_could(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bytes_: int
+) -> None:
+    def fails(body: bytes, *, level: int) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(writer, "pack_body", fails)
+    refused: list[RefusedError] = []
+
+    async def append(ingest: Ingest, number: int) -> None:
+        with anyio.CancelScope(shield=True):  # as whoever holds the order of a session waits
+            try:
+                await ingest.append(session(number), 0, 1, b"x" * bytes_)
+            except RefusedError as error:
+                refused.append(error)
+
+    async def play(ingest: Ingest) -> None:
+        async with anyio.create_task_group() as tasks:
+            for number in range(3):
+                tasks.start_soon(append, ingest, number)
+
+    with pytest.raises(BaseExceptionGroup) as caught:
+        ingesting(tmp_path, play)
+    assert caught.value.subgroup(MemoryError)
+    assert [type(error) for error in refused] == [DrainingError] * 3
+
+
 def test_the_next_daemon_closes_the_own_session_of_one_that_was_killed(tmp_path: Path) -> None:
     sessions: list[bytes] = []
 
