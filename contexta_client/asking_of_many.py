@@ -122,7 +122,8 @@ class AskingOfMany:
     ) -> list[AnomalyResult]:
         """Compare a run's metrics with those of other runs, the farthest off first.
 
-        baseline_run_ids: None for the runs of its project that began before it; at least 3 must have a metric.
+        baseline_run_ids: None for the runs of its project that began before it, an empty list for none; a metric that
+        fewer than 3 of them have is left out.
         threshold: in standard deviations (3).
         """
         return self._findings.anomalies(

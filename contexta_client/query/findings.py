@@ -195,10 +195,14 @@ class Findings:
 def which_runs(
     project_name: str | None = None, run_ids: Sequence[str] | None = None, query: RunListQuery | None = None
 ) -> pb.RunsRequest:
-    """Return the runs that a question over many looks at. Raises ValidationError."""
-    found: pb.RunsRequest = message(
-        pb.RunsRequest, project_name=project_name or "", run_ids=names(run_ids) if run_ids is not None else ()
-    )
+    """Return the runs that a question over many looks at; without any of these: all.
+
+    Raises ValidationError, also for run_ids that name none: on the wire that would be all.
+    """
+    named = None if run_ids is None else names(run_ids)
+    if named == []:
+        raise ValidationError("run_ids names no run: name at least one, or leave it out.", code="query_invalid")
+    found: pb.RunsRequest = message(pb.RunsRequest, project_name=project_name or "", run_ids=named)
     if query is not None:
         found.filter.CopyFrom(runs_request(query))
     return found

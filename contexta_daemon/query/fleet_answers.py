@@ -145,7 +145,7 @@ def anomalies(sources: Sources, request: pb.DetectAnomaliesRequest) -> pb.Detect
     asked = request.baseline if request.HasField("baseline") else pb.RunsRequest(project_name=_project(run.run_ref))
     others = [
         each
-        for each in which_runs(sources, asked)
+        for each in (which_runs(sources, asked) if asked.ListFields() else ())
         if each.run_id != run.run_ref and (request.HasField("baseline") or each.started_at <= mine.started_at)
     ]
     results = detect_anomalies(
@@ -206,10 +206,18 @@ def search_artifacts(sources: Sources, request: pb.SearchRequest) -> pb.ListArti
 
 
 def which_runs(sources: Sources, request: pb.RunsRequest) -> list[RunRecord]:
-    """Return the newest attempts that a request means, the oldest first unless its filter sorts otherwise."""
+    """Return the newest attempts that a request means, the oldest first unless its filter sorts otherwise.
+
+    Those that are named come in the order of their names, each once. Raises NotFoundError and AmbiguousError for a
+    name, ValidationError for names beside a project or a filter.
+    """
     listing = sources.listing
     if request.run_ids:
-        found = [listing.runs(pb.ListRunsRequest(run_id=each)).runs[0] for each in dict.fromkeys(request.run_ids)]
+        if request.project_name or request.HasField("filter"):
+            raise ValidationError("Name runs, or ask for those of a project or a filter, not both.",
+                                  code="query_invalid")  # fmt: skip
+        refs = dict.fromkeys(find_run(sources.connection, each).run_ref for each in request.run_ids)
+        found = [listing.runs(pb.ListRunsRequest(run_id=ref)).runs[0] for ref in refs]
     elif request.HasField("filter"):
         asked = pb.ListRunsRequest()
         asked.CopyFrom(request.filter)

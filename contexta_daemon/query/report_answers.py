@@ -90,6 +90,8 @@ def build(sources: Sources, request: pb.BuildReportRequest) -> ReportDocument:
             raise ValidationError("A trend report is about a metric: kind metric.", code="query_invalid")
         return trend_report(found_trend)
     if kind == "alerts":
+        if not runs:
+            raise ValidationError("An alert report is about runs: name at least one.", code="query_invalid")
         return alert_report(make_alerts(sources, request.rules, pb.RunsRequest(run_ids=runs)))
     raise ValidationError(
         f"There is no report {kind!r}; there are snapshot, comparison, multi_run, project, trend, alerts.",

@@ -1,0 +1,63 @@
+"""Questions over runs out of a catalog: which runs they look at, and in which order."""
+
+import pytest
+from logged import columns
+from test_answers_of_sources import begin
+from test_answers_of_sources import store as store
+
+from contexta.errors import NotFoundError, ValidationError
+from contexta.v1 import query_pb2 as q
+from contexta_client.query.findings import which_runs
+from contexta_daemon.query import fleet_answers, report_answers
+
+
+def begin_all(store, *names, values=()):
+    """Open runs, each of a process of its own; each with a value of its loss in train."""
+    for session, name in enumerate(names):
+        begin(store, name, session=session)
+        value = values[session] if values else float(session)
+        store.log.add(session, columns=[columns([value], series=(2, 1), step=[1])])
+    return store.sources()
+
+
+def ids(runs):
+    return [each.run_id for each in runs]
+
+
+# --- which ---
+
+
+def test_a_baseline_without_a_run_is_none(store):
+    sources = begin_all(store, "a", "b", "c", "d", "e")
+    asked = q.DetectAnomaliesRequest(run_id="e", baseline=q.RunsRequest())
+    assert list(fleet_answers.anomalies(sources, asked).results) == []
+    for baseline in (None, q.RunsRequest(project_name="p"), q.RunsRequest(filter=q.ListRunsRequest())):
+        found = fleet_answers.anomalies(sources, q.DetectAnomaliesRequest(run_id="e", baseline=baseline)).results
+        assert [each.baseline_count for each in found] == [4]
+
+
+def test_an_alert_report_of_no_run_is_not_of_all(store):
+    begin_all(store, "a")
+    rule = q.AlertRule(metric_key="loss", operator="gt", threshold=1)
+    with pytest.raises(ValidationError, match="at least one"):
+        report_answers.build(store.sources(), q.BuildReportRequest(kind="alerts", rules=[rule]))
+
+
+def test_runs_are_named_or_those_of_a_project_but_not_both(store):
+    sources = begin_all(store, "a", "b")
+    for more in ({"project_name": "p"}, {"filter": q.ListRunsRequest()}):
+        with pytest.raises(ValidationError, match="not both"):
+            fleet_answers.which_runs(sources, q.RunsRequest(run_ids=["a"], **more))
+
+
+def test_a_run_that_is_named_twice_is_one_and_a_name_of_none_is_no_run(store):
+    sources = begin_all(store, "a", "b")
+    named = q.RunsRequest(run_ids=["b", "run:p.b", "p.b", "a"])
+    assert ids(fleet_answers.which_runs(sources, named)) == ["run:p.b", "run:p.a"]
+    with pytest.raises(NotFoundError):
+        fleet_answers.which_runs(sources, q.RunsRequest(run_ids=[""]))
+
+
+def test_no_run_is_not_asked_for_as_all_runs():
+    with pytest.raises(ValidationError, match="names no run"):
+        which_runs(None, [])
