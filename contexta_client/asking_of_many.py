@@ -49,7 +49,10 @@ class AskingOfMany:
         stage_name: str | None = None,
         query: RunListQuery | None = None,
     ) -> MetricTrend:
-        """Return the newest value of a metric in each run, the oldest run first."""
+        """Return the newest value of a metric in each stage of each run, the oldest run first.
+
+        query: which runs; its order is not that of the trend.
+        """
         from .query.findings import which_runs
 
         return self._findings.metric_trend(metric_key, which_runs(project_name, None, query), stage_name)
@@ -57,7 +60,7 @@ class AskingOfMany:
     def get_stage_duration_trend(
         self, stage_name: str, *, project_name: str | None = None, query: RunListQuery | None = None
     ) -> DurationTrend:
-        """Return how many seconds a stage took in each run in which it ended."""
+        """Return how many seconds a stage took in each run in which it ended, the oldest run first."""
         from .query.findings import which_runs
 
         return self._findings.duration_trend(stage_name, which_runs(project_name, None, query))
@@ -65,7 +68,7 @@ class AskingOfMany:
     def get_artifact_size_trend(
         self, artifact_kind: str, *, project_name: str | None = None, query: RunListQuery | None = None
     ) -> ArtifactSizeTrend:
-        """Return how many bytes a kind of artifact had in each run."""
+        """Return how many bytes a kind of artifact had in each run, the oldest run first."""
         from .query.findings import which_runs
 
         return self._findings.size_trend(artifact_kind, which_runs(project_name, None, query))

@@ -33,6 +33,7 @@ from contexta.interpretation.fleet import (
 from contexta.interpretation.messages import from_message, to_message
 from contexta.interpretation.values import check_policy, check_threshold
 from contexta.v1 import query_pb2 as pb
+from contexta_daemon.batches import parse_instant
 from contexta_daemon.catalog.schema import STAGE, STATES
 
 from .finding import find_run, within_project
@@ -54,7 +55,7 @@ def make_trend(sources: Sources, request: pb.GetTrendRequest) -> Trend:
     if request.kind not in TREND_KINDS:
         raise ValidationError(f"kind cannot be {request.kind!r}; it takes {', '.join(TREND_KINDS)}.",
                               code="query_invalid")  # fmt: skip
-    runs = which_runs(sources, request.runs)
+    runs = sorted(which_runs(sources, request.runs), key=_started_ns)  # a filter may choose them by another order
     project = request.runs.project_name or request.runs.filter.project_name or None
     if request.kind == "metric":
         series = series_of(sources, runs, request.subject)
@@ -64,12 +65,7 @@ def make_trend(sources: Sources, request: pb.GetTrendRequest) -> Trend:
     if request.kind == "duration":
         stages = _stages_named(sources, runs, request.subject)
         return stage_duration_trend(request.subject, stages, project_name=project)
-    by_id = {run.run_id: run for run in runs}
-    artifacts = [
-        (by_id[each.run_id], from_message(each, ArtifactRecord))
-        for each in sources.listing.artifacts_of_newest(request.subject)
-        if each.run_id in by_id
-    ]
+    artifacts = _artifacts_of_kind(sources, runs, request.subject)
     return artifact_size_trend(request.subject, artifacts, project_name=project)
 
 
@@ -85,6 +81,20 @@ def _stages_named(sources: Sources, runs: Sequence[RunRecord], name: str) -> lis
         for run_ref, ref, name, state, order, started_at, ended_at in rows
     }
     return [(run, stages[run.run_id]) for run in runs if run.run_id in stages]
+
+
+def _artifacts_of_kind(
+    sources: Sources, runs: Sequence[RunRecord], kind: str
+) -> list[tuple[RunRecord, ArtifactRecord]]:
+    """Return the artifacts of this kind in the order of the runs; those of one run in the order registered."""
+    by_run: dict[str, list[ArtifactRecord]] = {}
+    for each in sources.listing.artifacts_of_newest(kind):
+        by_run.setdefault(each.run_id, []).append(from_message(each, ArtifactRecord))
+    return [(run, artifact) for run in runs for artifact in by_run.get(run.run_id, ())]
+
+
+def _started_ns(run: RunRecord) -> int:
+    return parse_instant(run.started_at)
 
 
 def trend_message(found: Trend) -> pb.Trend:

@@ -1,11 +1,12 @@
 """Questions over runs out of a catalog: which runs they look at, and in which order."""
 
 import pytest
-from logged import columns
+from logged import NS, columns, entry, key_defined, run_opened, scope_closed, scope_opened, session_opened
 from test_answers_of_sources import begin
 from test_answers_of_sources import store as store
 
 from contexta.errors import NotFoundError, ValidationError
+from contexta.v1 import capture_pb2 as pb
 from contexta.v1 import query_pb2 as q
 from contexta_client.query.findings import which_runs
 from contexta_daemon.query import fleet_answers, report_answers
@@ -61,3 +62,29 @@ def test_a_run_that_is_named_twice_is_one_and_a_name_of_none_is_no_run(store):
 def test_no_run_is_not_asked_for_as_all_runs():
     with pytest.raises(ValidationError, match="names no run"):
         which_runs(None, [])
+
+
+# --- in which order ---
+
+
+@pytest.mark.parametrize("kind, subject", [("metric", "loss"), ("duration", "train"), ("artifact_size", "model")])
+def test_a_trend_goes_from_the_oldest_run_to_the_newest_however_the_runs_were_chosen(store, kind, subject):
+    for session, name in enumerate("abcd"):
+        began = NS + session * 10**9
+        store.log.add(
+            session,
+            session_opened(),
+            run_opened(1, f"run:p.{name}", time_ns=began),
+            scope_opened(2, 1, "stage", f"stage:p.{name}.train", time_ns=began),
+            key_defined(1, "loss"),
+            columns=[columns([float(session)], series=(2, 1), step=[1])],
+        )
+    for session in (3, 1, 2, 0):  # in another order than that of the runs
+        made = pb.ArtifactRegistered(
+            scope_id=2, ref=f"artifact:p.{'abcd'[session]}.m", artifact_kind="model", path="/x", exists=True, size_bytes=9
+        )
+        store.log.add(session, entry(artifact_registered=made), scope_closed(2))
+    newest = q.ListRunsRequest(sort_by="started_at", sort_desc=True, limit=3)
+    for runs, names in ((q.RunsRequest(), "abcd"), (q.RunsRequest(filter=newest), "bcd")):
+        found = fleet_answers.make_trend(store.sources(), q.GetTrendRequest(kind=kind, subject=subject, runs=runs))
+        assert [point.run_id for point in found.points] == [f"run:p.{name}" for name in names]
