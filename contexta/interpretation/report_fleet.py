@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import islice
 
 from .asking import AlertReport, AlertResult
+from .comparison import RUN_LEVEL
 from .findings import Chart, ChartLine, ReportDocument, ReportSection
 from .observed import DeploymentRecord, ProjectRecord, RunRecord
 from .report_parts import MAX_CHARTS, MAX_ROWS, SEVERITIES, Row, SectionParts
 from .report_text import counted, escaped, number_text, seconds_between
-from .series import MetricTrend
+from .series import MetricTrend, TrendPoint
 
+MAX_STAGE_LINES = 12  # in one chart
+
+_INFINITY = float("inf")
+_MOVEMENT = ("oldest", "newest", "change")
 _SIGNS = {"gt": ">", "lt": "<", "gte": "≥", "lte": "≤", "eq": "=", "ne": "≠"}
 
 
@@ -44,23 +50,23 @@ def trend_report(trend: MetricTrend) -> ReportDocument:
     if not points:
         summary.say(f"No run{where} has a value of **{escaped(trend.metric_key)}**.")
     else:
-        values = [point.value for point in points]
-        finite = [value for value in values if abs(value) < float("inf")]
-        summary.say(
-            f"**{escaped(trend.metric_key)}**{where} has {counted(len(points), 'value')}, the newest "
-            f"**{number_text(values[-1])}**, of run **{escaped(points[-1].run_name)}**."
-        )
+        by_stage = _by_stage(trend)
+        newest = f"the newest **{number_text(points[-1].value)}**, of run **{escaped(points[-1].run_name)}**"
+        told = newest if len(by_stage) == 1 else f"in {len(by_stage)} stages"
+        summary.say(f"**{escaped(trend.metric_key)}**{where} has {counted(len(points), 'value')}, {told}.")
+        finite = {stage: [p.value for p in each if abs(p.value) < _INFINITY] for stage, each in by_stage.items()}
         summary.properties(
             (
                 ("metric", trend.metric_key),
-                ("values", len(values)),
-                ("not finite", len(values) - len(finite)),
-                ("oldest", values[0]),
-                ("newest", values[-1]),
-                ("change", values[-1] - values[0]),
-                ("min", min(finite, default=None)),
-                ("max", max(finite, default=None)),
+                ("values", len(points)),
+                ("not finite", len(points) - sum(map(len, finite.values()))),
             )
+        )
+        extremes = {stage: (min(each, default=None), max(each, default=None)) for stage, each in finite.items()}
+        summary.table(
+            ("stage", "values", *_MOVEMENT, "min", "max"),
+            [(stage, len(each), *_movement(each), *extremes[stage]) for stage, each in by_stage.items()],
+            title="By stage",
         )
         summary.charts((_trend_chart(trend),))
     listed = SectionParts("Values", "" if points else "There are none.")
@@ -147,27 +153,49 @@ def _trends(trends: Sequence[MetricTrend]) -> ReportSection:
     told = [trend for trend in trends if trend.points]
     parts = SectionParts("Trends", "" if told else "There are no metrics to follow over runs.")
     rows: list[Row] = [
-        (trend.metric_key, len(trend.points), trend.points[0].value, trend.points[-1].value,
-         trend.points[-1].value - trend.points[0].value)
+        (trend.metric_key, stage, len(points), *_movement(points))
         for trend in told
-    ]  # fmt: skip
-    parts.table(("metric", "values", "oldest", "newest", "change"), rows)
+        for stage, points in _by_stage(trend).items()
+    ]
+    parts.table(("metric", "stage", "values", *_MOVEMENT), rows)
     parts.charts(_trend_chart(trend) for trend in told[:MAX_CHARTS])
     return parts.section()
 
 
+def _movement(points: Sequence[TrendPoint]) -> tuple[float, float, float]:
+    """Return what _MOVEMENT names, of the points of one stage: those of several are not to be compared."""
+    oldest, newest = points[0].value, points[-1].value
+    return oldest, newest, newest - oldest
+
+
+def _by_stage(trend: MetricTrend) -> dict[str, list[TrendPoint]]:
+    """Return the points of each stage, the oldest first."""
+    found: dict[str, list[TrendPoint]] = {}
+    for point in trend.points:
+        found.setdefault(point.stage_name or RUN_LEVEL, []).append(point)
+    return found
+
+
 def _trend_chart(trend: MetricTrend) -> Chart:
-    newest = trend.points[-MAX_ROWS:]
-    line = ChartLine(
-        name=trend.metric_key, x=tuple(map(float, range(len(newest)))), y=tuple(point.value for point in newest)
-    )
-    cut = f", newest {len(newest)}" if len(newest) < len(trend.points) else ""
+    """Return a line for each stage, of MAX_STAGE_LINES at most, over the newest runs."""
+    runs = list({point.run_id: point.run_name for point in trend.points}.items())
+    newest = dict(runs[-MAX_ROWS:])
+    places = {run_id: float(place) for place, run_id in enumerate(newest)}
+    by_stage = _by_stage(trend)
+    lines = []
+    for stage, points in islice(by_stage.items(), MAX_STAGE_LINES):
+        drawn = [point for point in points if point.run_id in places]
+        name = stage if len(by_stage) > 1 else trend.metric_key
+        x, y = tuple(places[point.run_id] for point in drawn), tuple(point.value for point in drawn)
+        lines.append(ChartLine(name, x, y))
+    cut = f", newest {len(newest)}" if len(newest) < len(runs) else ""
+    cut += f", {len(lines)} of {len(by_stage)} stages" if len(lines) < len(by_stage) else ""
     return Chart(
         title=f"{trend.metric_key} over runs{cut}",
         kind="line",
-        lines=(line,),
+        lines=tuple(lines),
         x_title="run, oldest first",
-        x_labels=tuple(point.run_name for point in newest),
+        x_labels=tuple(newest.values()),
     )
 
 

@@ -80,8 +80,9 @@ def test_a_trend_goes_from_the_oldest_run_to_the_newest_however_the_runs_were_ch
             columns=[columns([float(session)], series=(2, 1), step=[1])],
         )
     for session in (3, 1, 2, 0):  # in another order than that of the runs
+        ref = f"artifact:p.{'abcd'[session]}.m"
         made = pb.ArtifactRegistered(
-            scope_id=2, ref=f"artifact:p.{'abcd'[session]}.m", artifact_kind="model", path="/x", exists=True, size_bytes=9
+            scope_id=2, ref=ref, artifact_kind="model", path="/x", exists=True, size_bytes=9
         )
         store.log.add(session, entry(artifact_registered=made), scope_closed(2))
     newest = q.ListRunsRequest(sort_by="started_at", sort_desc=True, limit=3)

@@ -115,7 +115,7 @@ def test_a_project_report_counts_runs_by_status_and_follows_metrics() -> None:
         (("failed", 2), ("completed", 1))
     ]
     assert "The first 3 of 300 rows are shown" in section(report, "Runs").body
-    assert section(report, "Trends").tables[0].rows == (("accuracy", 3, 0.5, 2.5, 2.0),)
+    assert section(report, "Trends").tables[0].rows == (("accuracy", "(run)", 3, 0.5, 2.5, 2.0),)
     assert len(section(report, "Deployments").tables[0].rows) == 1
 
 
@@ -125,6 +125,27 @@ def test_a_trend_report_lists_values_and_one_without_values_says_so() -> None:
     assert len(section(report, "Values").tables[0].rows) == 3
     assert section(report, "Summary").charts[0].x_labels == ("run-0", "run-1", "run-2")
     assert "No run" in section(trend_report(trend(0)), "Summary").body
+
+
+def test_each_stage_of_a_trend_is_followed_by_itself() -> None:
+    values = {"run:p.a": {None: 1000.0, "evaluate": 100.0}, "run:p.b": {"evaluate": 104.0}}
+    points = tuple(
+        TrendPoint(run, run[6:], value, "2025-01-10T09:00:00Z", stage)
+        for run, stages in values.items()
+        for stage, value in stages.items()
+    )
+    over = MetricTrend("loss", "p", points)
+    summary = section(trend_report(over), "Summary")
+    moved = [("(run)", 1, 1000.0, 1000.0, 0.0), ("evaluate", 2, 100.0, 104.0, 4.0)]
+    (by_stage,) = (table for table in summary.tables if table.title == "By stage")
+    assert [row[:5] for row in by_stage.rows] == moved
+    (chart,) = summary.charts
+    assert chart.x_labels == ("a", "b")
+    assert [(line.name, line.x, line.y) for line in chart.lines] == [
+        ("(run)", (0.0,), (1000.0,)), ("evaluate", (0.0, 1.0), (100.0, 104.0)),
+    ]  # fmt: skip
+    report = project_report(ProjectRecord("project:p", "p", "2024-01-01T00:00:00Z"), [], [], [over])
+    assert section(report, "Trends").tables[0].rows == tuple(("loss", *row) for row in moved)
 
 
 def test_a_trend_of_very_many_runs_stays_bounded() -> None:
