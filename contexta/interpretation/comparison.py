@@ -43,7 +43,7 @@ def compare_runs(left: RunFacts, right: RunFacts, *, policy: str = "latest") -> 
         summary=_summary(stages, artifacts),
         stage_comparisons=stages,
         artifact_changes=artifacts,
-        completeness_notes=tuple(_open_notes([left, right])),
+        completeness_notes=tuple(_notes([left, right])),
         evidence_links=tuple(EvidenceLink("run", each.run.run_id, each.run.name) for each in (left, right)),
         provenance_comparison=_origins(left, right),
     )
@@ -75,7 +75,7 @@ def compare_multiple_runs(
         artifact_kind_counts={
             each.run.run_id: dict(Counter(artifact.kind for artifact in each.artifacts)) for each in runs
         },
-        completeness_notes=tuple(_open_notes(runs)),
+        completeness_notes=tuple(_notes(runs)),
         evidence_links=tuple(EvidenceLink("run", each.run.run_id, each.run.name) for each in runs),
         summary=f"{len(runs)} runs, {len(rows)} metrics{best_text}",
     )
@@ -212,11 +212,19 @@ def _summary(stages: Sequence[StageComparison], artifacts: Sequence[ArtifactChan
     return f"{text}; {kinds} of {len(artifacts)} artifact kinds differ" if artifacts else text
 
 
-def _open_notes(runs: Sequence[RunFacts]) -> list[CompletenessNote]:
+def _notes(runs: Sequence[RunFacts]) -> list[CompletenessNote]:
     notes = [
         CompletenessNote("warning", f"{each.run.run_id} is still open: its values may change.")
         for each in runs
         if each.run.status == "open"
+    ]
+    notes += [
+        CompletenessNote(
+            "warning",
+            f"{each.run.run_id} ran code with changes that are in no commit: what was changed is not compared.",
+        )
+        for each in runs
+        if each.environment is not None and each.environment.git.get("dirty")
     ]
     return notes + [
         CompletenessNote("error", f"{each.run.run_id}: {each.dropped_text}.", each.dropped)

@@ -308,6 +308,16 @@ def test_depth_is_bounded_and_circles_end():
         traverse_lineage("a:x", neighbours, direction="sideways")
 
 
+def test_code_that_is_in_no_commit_is_said_of_each_run_that_ran_it():
+    made = {
+        name: facts(name, environment=EnvironmentRecord("e", T0, "3.11", "linux", git={"revision": "1", **git}))
+        for name, git in {"a": {"dirty": False}, "b": {"dirty": True}, "c": {}}.items()
+    }
+    for found in (compare_runs(made["a"], made["b"]), compare_multiple_runs([*made.values(), facts("d")])):
+        (note,) = found.completeness_notes
+        assert note.summary.startswith("run:p.b ran code with changes that are in no commit")
+
+
 def test_an_audit_names_what_is_missing():
     bare = audit_reproducibility(facts("a"))
     assert bare.reproducibility_status == "unknown" and bare.package_count == 0
