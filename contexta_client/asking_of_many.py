@@ -148,13 +148,19 @@ class AskingOfMany:
         return self._findings.alerts(rules, which_runs(project_name, None, query))
 
     def search_runs(self, text: str, *, project_name: str | None = None, limit: int | None = None) -> list[RunRecord]:
-        """Return the runs in which every word stands: names, references, tags, metadata, configuration, dataset."""
+        """Return the runs in which every word stands: names, references, tags, metadata, configuration, dataset.
+
+        The newest come first. limit: None for all.
+        """
         return self._findings.search_runs(text, project_name=project_name, limit=limit)
 
     def search_artifacts(
         self, text: str, *, project_name: str | None = None, limit: int | None = None
     ) -> list[ArtifactRecord]:
-        """Return the artifacts in which every word stands: reference, kind, location, hash, attributes."""
+        """Return the artifacts in which every word stands: reference, kind, location, hash, attributes.
+
+        The newest come first. limit: None for all.
+        """
         return self._findings.search_artifacts(text, project_name=project_name, limit=limit)
 
     # --- reports -----------------------------------------------------------------------------------------------------

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 from .findings import POLICY, findings
 from .output import Terminal, examples, exits_with, number, short_time
 
+Found = TypeVar("Found")
+
 _OPERATORS = {">=": "gte", "<=": "lte", "==": "eq", "!=": "ne", ">": "gt", "<": "lt"}
 PROJECT = click.option("--project", help="Only runs of this project.")
+LIMIT = click.option("--limit", type=click.IntRange(1), default=50, help="This many at most (50).")
 
 
 @click.group()
@@ -22,11 +26,12 @@ def search() -> None:
 @search.command("runs", epilog=examples("contexta search runs svm holdout"))
 @click.argument("words", nargs=-1, required=True)
 @PROJECT
-@click.option("--limit", type=click.IntRange(1), default=50)
+@LIMIT
 @click.pass_obj
 def search_runs(terminal: Terminal, words: Sequence[str], project: str | None, limit: int) -> None:
     """Find runs in which every word stands, the newest first."""
-    found = findings(terminal).search_runs(" ".join(words), project_name=project, limit=limit)
+    found = findings(terminal).search_runs(" ".join(words), project_name=project, limit=limit + 1)
+    found = _at_most(limit, found)
     if terminal.as_json:
         terminal.print_json([each.to_dict() for each in found])
         return
@@ -37,16 +42,24 @@ def search_runs(terminal: Terminal, words: Sequence[str], project: str | None, l
 @search.command("artifacts", epilog=examples("contexta search artifacts checkpoint"))
 @click.argument("words", nargs=-1, required=True)
 @PROJECT
-@click.option("--limit", type=click.IntRange(1), default=50)
+@LIMIT
 @click.pass_obj
 def search_artifacts(terminal: Terminal, words: Sequence[str], project: str | None, limit: int) -> None:
     """Find artifacts in which every word stands, the newest first."""
-    found = findings(terminal).search_artifacts(" ".join(words), project_name=project, limit=limit)
+    found = findings(terminal).search_artifacts(" ".join(words), project_name=project, limit=limit + 1)
+    found = _at_most(limit, found)
     if terminal.as_json:
         terminal.print_json([each.to_dict() for each in found])
         return
     rows = [(each.artifact_ref, each.kind, each.size_bytes, each.location) for each in found]
     terminal.print_table(["~artifact", "kind", ">bytes", "~location"], rows, empty="No artifact matches.")
+
+
+def _at_most(limit: int, found: list[Found]) -> list[Found]:
+    """Return what is to be shown of one more than that; that there is more is said beside the answer."""
+    if len(found) > limit:
+        print(f"Only the newest {limit} are shown; --limit shows more.", file=sys.stderr)
+    return found[:limit]
 
 
 @click.command(epilog=examples("contexta trend accuracy --stage evaluate", "contexta trend train --kind duration"))

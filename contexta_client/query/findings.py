@@ -242,7 +242,5 @@ def _threshold(threshold: float | None) -> float:
 
 
 def _search(text: str, project_name: str | None, limit: int | None) -> pb.SearchRequest:
-    found: pb.SearchRequest = message(
-        pb.SearchRequest, text=text, project_name=project_name or "", limit=limit or 0
-    )
+    found: pb.SearchRequest = message(pb.SearchRequest, text=text, project_name=project_name or "", limit=limit)
     return found

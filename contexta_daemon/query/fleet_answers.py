@@ -41,7 +41,6 @@ from .sources import Sources
 
 GROUPINGS = ("", "stage", "rank", "run")
 TREND_KINDS = ("metric", "duration", "artifact_size")
-SEARCH_LIMIT = 50
 
 Trend = MetricTrend | DurationTrend | ArtifactSizeTrend
 
@@ -194,12 +193,11 @@ def search_runs(sources: Sources, request: pb.SearchRequest) -> pb.ListRunsRespo
            "|| r.config_snapshot_json || ' ' || r.dataset_ref || ' ' || r.code_revision")  # fmt: skip
     where, values = _words(hay, request)
     rows = sources.connection.execute(
-        f"SELECT r.run_ref FROM runs r WHERE r.newest = 1 AND {where} ORDER BY r.started_ns DESC LIMIT ?",
-        (*values, request.limit or SEARCH_LIMIT),
+        f"SELECT r.run_ref FROM runs r WHERE r.newest = 1 AND {where} ORDER BY r.started_ns DESC", values
     ).fetchall()
     listing = sources.listing
-    runs = [listing.runs(pb.ListRunsRequest(run_id=ref)).runs[0] for (ref,) in rows]
-    return pb.ListRunsResponse(runs=runs, total=len(runs))
+    runs = [listing.runs(pb.ListRunsRequest(run_id=ref)).runs[0] for (ref,) in rows[: _limit(request)]]
+    return pb.ListRunsResponse(runs=runs, total=len(rows))
 
 
 def search_artifacts(sources: Sources, request: pb.SearchRequest) -> pb.ListArtifactsResponse:
@@ -207,11 +205,11 @@ def search_artifacts(sources: Sources, request: pb.SearchRequest) -> pb.ListArti
     where, values = _words("a.ref || ' ' || a.kind || ' ' || a.location || ' ' || a.hash_value || ' ' || "
                            "a.attributes_json", request, project="a.run_ref")  # fmt: skip
     rows = sources.connection.execute(
-        f"SELECT DISTINCT a.ref FROM artifacts a WHERE {where} ORDER BY a.id DESC LIMIT ?",
-        (*values, request.limit or SEARCH_LIMIT),
+        f"SELECT DISTINCT a.ref FROM artifacts a WHERE {where} ORDER BY a.id DESC", values
     ).fetchall()
     listing = sources.listing
-    found = [listing.artifacts(pb.ListArtifactsRequest(artifact_ref=ref)).artifacts[-1] for (ref,) in rows]
+    refs = [ref for (ref,) in rows[: _limit(request)]]
+    found = [listing.artifacts(pb.ListArtifactsRequest(artifact_ref=ref)).artifacts[-1] for ref in refs]
     return pb.ListArtifactsResponse(artifacts=found)
 
 
@@ -252,6 +250,10 @@ def series_of(sources: Sources, runs: Sequence[RunRecord], metric_key: str = "")
         if each.run_id in by_run:
             by_run[each.run_id].append(each)
     return by_run
+
+
+def _limit(request: pb.SearchRequest) -> int | None:
+    return request.limit if request.HasField("limit") else None
 
 
 def _words(hay: str, request: pb.SearchRequest, *, project: str = "r.run_ref") -> tuple[str, list[str]]:

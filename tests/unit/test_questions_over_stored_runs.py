@@ -89,3 +89,25 @@ def test_a_trend_goes_from_the_oldest_run_to_the_newest_however_the_runs_were_ch
     for runs, names in ((q.RunsRequest(), "abcd"), (q.RunsRequest(filter=newest), "bcd")):
         found = fleet_answers.make_trend(store.sources(), q.GetTrendRequest(kind=kind, subject=subject, runs=runs))
         assert [point.run_id for point in found.points] == [f"run:p.{name}" for name in names]
+
+
+# --- how many ---
+
+
+def test_a_search_finds_all_unless_it_is_limited(store):
+    for number in range(60):
+        made = pb.ArtifactRegistered(
+            scope_id=1, ref=f"artifact:p.r{number}.m", artifact_kind="model", path="/x", exists=True, size_bytes=9
+        )
+        store.log.add(
+            number, session_opened(), run_opened(1, f"run:p.r{number}", time_ns=NS + number * 10**9),
+            entry(artifact_registered=made),
+        )  # fmt: skip
+    sources = store.sources()
+    for limit, count in ((None, 60), (0, 0), (2, 2), (100, 60)):
+        asked = q.SearchRequest(text="p.r", limit=limit)
+        runs = fleet_answers.search_runs(sources, asked)
+        assert (len(runs.runs), runs.total) == (count, 60)
+        artifacts = fleet_answers.search_artifacts(sources, asked).artifacts
+        newest = range(59, 59 - count, -1)
+        assert ids(runs.runs) == ids(artifacts) == [f"run:p.r{number}" for number in newest]

@@ -1,0 +1,26 @@
+"""`contexta search`, `aggregate`, `anomaly` against a daemon that answers as the test says."""
+
+from __future__ import annotations
+
+import json
+
+from answering import Answering
+from answering import answering as answering
+from test_cli_questions import ask
+
+from contexta.v1 import query_pb2 as q
+
+
+def test_a_search_says_when_there_is_more_than_it_shows(answering: Answering) -> None:
+    answering.answers["SearchRuns"] = lambda request, context: q.ListRunsResponse(
+        runs=[q.Run(run_id=f"run:p.r{number}") for number in range(min(request.limit, 70))]
+    )
+    answering.answers["SearchArtifacts"] = lambda request, context: q.ListArtifactsResponse(
+        artifacts=[q.Artifact(artifact_ref=f"artifact:p.m{number}") for number in range(min(request.limit, 70))]
+    )
+    for kind in ("runs", "artifacts"):
+        for options, count in (((), 50), (("--limit", "69"), 69), (("--limit", "70"), 70)):
+            result = ask(answering, "--format", "json", "search", kind, "x", *options)
+            assert len(json.loads(result.stdout)) == count
+            said = f"Only the newest {count} are shown; --limit shows more.\n" if count < 70 else ""
+            assert result.stderr == said
