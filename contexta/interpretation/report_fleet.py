@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import islice
 
+from ..contract.times import parse_ns
 from .asking import AlertReport, AlertResult
 from .comparison import RUN_LEVEL
 from .findings import Chart, ChartLine, ReportDocument, ReportSection
@@ -124,7 +125,7 @@ def _project_summary(
             ("project", project.project_ref),
             ("created", project.created_at),
             ("runs", count),
-            ("newest run", max((run.started_at for run in runs), default=None)),
+            ("newest run", max((run.started_at for run in runs), key=parse_ns, default=None)),
             ("metric points", sum(run.metric_count for run in runs)),
             ("records not kept", dropped or None),
         )

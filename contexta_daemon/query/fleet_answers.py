@@ -150,13 +150,7 @@ def status_distribution(sources: Sources, request: pb.RunsRequest) -> pb.StatusD
 
 def anomalies(sources: Sources, request: pb.DetectAnomaliesRequest) -> pb.DetectAnomaliesResponse:
     run = find_run(sources.connection, request.run_id)
-    (mine,) = sources.listing.runs(pb.ListRunsRequest(run_id=run.run_ref)).runs
-    asked = request.baseline if request.HasField("baseline") else pb.RunsRequest(project_name=_project(run.run_ref))
-    others = [
-        each
-        for each in (which_runs(sources, asked) if asked.ListFields() else ())
-        if each.run_id != run.run_ref and (request.HasField("baseline") or each.started_at <= mine.started_at)
-    ]
+    others = [each for each in _baseline(sources, run.run_ref, request) if each.run_id != run.run_ref]
     results = detect_anomalies(
         run.run_ref,
         list(sources.summaries("m.run = ?", (run.id,))),
@@ -172,6 +166,15 @@ def anomalies(sources: Sources, request: pb.DetectAnomaliesRequest) -> pb.Detect
     return pb.DetectAnomaliesResponse(
         results=[to_message(each, pb.Anomaly) for each in results], completeness_notes=notes
     )
+
+
+def _baseline(sources: Sources, run_ref: str, request: pb.DetectAnomaliesRequest) -> list[RunRecord]:
+    """Return the runs that say what is usual: those asked for, else those of the project that began no later."""
+    if request.HasField("baseline"):
+        return which_runs(sources, request.baseline) if request.baseline.ListFields() else []
+    (mine,) = which_runs(sources, pb.RunsRequest(run_ids=[run_ref]))
+    of_project = which_runs(sources, pb.RunsRequest(project_name=_project(run_ref)))
+    return [each for each in of_project if _started_ns(each) <= _started_ns(mine)]
 
 
 def alerts(sources: Sources, request: pb.EvaluateAlertsRequest) -> pb.AlertReport:

@@ -1,5 +1,7 @@
 """Questions over runs out of a catalog: which runs they look at, and in which order."""
 
+import json
+
 import pytest
 from logged import NS, columns, entry, key_defined, run_opened, scope_closed, scope_opened, session_opened
 from test_answers_of_sources import begin
@@ -35,6 +37,25 @@ def test_a_baseline_without_a_run_is_none(store):
     for baseline in (None, q.RunsRequest(project_name="p"), q.RunsRequest(filter=q.ListRunsRequest())):
         found = fleet_answers.anomalies(sources, q.DetectAnomaliesRequest(run_id="e", baseline=baseline)).results
         assert [each.baseline_count for each in found] == [4]
+
+
+def test_a_run_that_began_within_the_same_second_but_later_is_no_baseline(store):
+    for session, name in enumerate(("mine", "a", "b", "c")):
+        began = NS + session * 10**6
+        store.log.add(
+            session,
+            session_opened(),
+            run_opened(1, f"run:p.{name}", time_ns=began),
+            key_defined(1, "loss"),
+            columns=[columns([1.0], series=(1, 1))],
+        )
+    mine = {"run_ref": "run:p.mine", "project_ref": "project:p", "name": "mine", "status": "open",
+            "started_at": "2026-01-01T00:00:00Z"}  # fmt: skip
+    store.log.add(9, entry(model_stored=pb.ModelStored(model="Run", ref="run:p.mine", json=json.dumps(mine))))
+    sources = store.sources()
+    assert list(fleet_answers.anomalies(sources, q.DetectAnomaliesRequest(run_id="mine")).results) == []
+    report = report_answers.build(sources, q.BuildReportRequest(kind="project", project_name="p"))
+    assert dict(report.sections[0].tables[0].rows)["newest run"] == "2026-01-01T00:00:00.003000Z"
 
 
 def test_an_alert_report_of_no_run_is_not_of_all(store):
