@@ -21,6 +21,7 @@ from .findings import (
     StageComparison,
 )
 from .observed import ArtifactRecord, StageRecord
+from .run_names import told_apart
 from .values import best_of, by_stage_and_key, check_policy, lower_is_better, value_of
 
 RUN_LEVEL = "(run)"  # the stage name under which metrics of the run itself stand
@@ -65,7 +66,7 @@ def compare_multiple_runs(
         best = best_of(values.items(), lower=key in lower or lower_is_better(key))
         rows.append(MultiRunMetricRow(key, stage, values, best[0] if best else None))
     wins = Counter(row.best_run_id for row in rows if row.best_run_id)
-    names = {each.run.run_id: each.run.name for each in runs}
+    names = told_apart({each.run.run_id: each.run.name for each in runs})
     leader = wins.most_common(1)
     best_text = f"; {names[leader[0][0]]} is best in {leader[0][1]}" if leader else ""
     return MultiRunComparison(

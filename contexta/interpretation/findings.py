@@ -120,7 +120,7 @@ class MultiRunMetricRow(Answer):
 
 @dataclass(frozen=True, slots=True)
 class MultiRunComparison(Answer):
-    """Several runs side by side."""
+    """Several runs side by side. run_names: of run_ids, in their order; of the same name, by their references."""
 
     run_ids: tuple[str, ...]
     run_names: tuple[str, ...]

@@ -13,6 +13,7 @@ from .findings import Chart, ChartLine, ReportDocument, ReportSection
 from .observed import DeploymentRecord, ProjectRecord, RunRecord
 from .report_parts import MAX_CHARTS, MAX_ROWS, SEVERITIES, Row, SectionParts
 from .report_text import counted, escaped, number_text, seconds_between
+from .run_names import told_apart
 from .series import MetricTrend, TrendPoint
 
 MAX_STAGE_LINES = 12  # in one chart
@@ -179,7 +180,7 @@ def _by_stage(trend: MetricTrend) -> dict[str, list[TrendPoint]]:
 
 def _trend_chart(trend: MetricTrend) -> Chart:
     """Return a line for each stage, of MAX_STAGE_LINES at most, over the newest runs."""
-    runs = list({point.run_id: point.run_name for point in trend.points}.items())
+    runs = list(told_apart({point.run_id: point.run_name for point in trend.points}).items())
     newest = dict(runs[-MAX_ROWS:])
     places = {run_id: float(place) for place, run_id in enumerate(newest)}
     by_stage = _by_stage(trend)

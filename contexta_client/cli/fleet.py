@@ -70,6 +70,7 @@ def _at_most(limit: int, found: list[Found]) -> list[Found]:
 @click.pass_obj
 def trend(terminal: Terminal, subject: str, kind: str, project: str | None, stage: str | None) -> None:
     """Show a metric, a stage's duration (s) or a kind of artifact's size (bytes) over runs, the oldest first."""
+    from contexta.interpretation.run_names import told_apart
     from contexta_client.query.findings import which_runs
 
     asked, runs = findings(terminal), which_runs(project)
@@ -82,8 +83,9 @@ def trend(terminal: Terminal, subject: str, kind: str, project: str | None, stag
         terminal.print_json(found.to_dict())
         return
     highest = max((abs(each.value) for each in found.points if abs(each.value) < float("inf")), default=0)
+    names = told_apart({each.run_id: each.run_name for each in found.points})
     rows = [
-        (each.run_name, each.stage_name or "", short_time(each.captured_at), number(each.value),
+        (names[each.run_id], each.stage_name or "", short_time(each.captured_at), number(each.value),
          _bar(each.value, highest))
         for each in found.points
     ]  # fmt: skip

@@ -31,6 +31,7 @@ from contexta.interpretation.reports import (
     snapshot_report,
     trend_report,
 )
+from contexta.interpretation.run_names import told_apart
 from contexta.rendering import to_csv, to_html, to_json, to_markdown
 from contexta.v1 import query_pb2 as pb
 from contexta_daemon.catalog.tally import NO_RANK
@@ -161,7 +162,7 @@ def _curve(
 
 
 def _label(runs: Sequence[RunFacts], series: SeriesSummary) -> str:
-    return next(each.run.name for each in runs if each.run.run_id == series.run_id)
+    return told_apart({each.run.run_id: each.run.name for each in runs})[series.run_id]
 
 
 def _line_name(runs: Sequence[RunFacts], series: SeriesSummary) -> str:

@@ -23,7 +23,7 @@ from contexta.interpretation.comparison import RUN_LEVEL, compare_multiple_runs,
 from contexta.interpretation.diagnosis import diagnose_run
 from contexta.interpretation.environments import audit_reproducibility, compare_environments
 from contexta.interpretation.lineage import traverse_lineage
-from contexta.interpretation.reports import comparison_report
+from contexta.interpretation.reports import comparison_report, multi_run_report
 from contexta.interpretation.values import lower_is_better
 
 T0, T1, T2 = "2026-01-01T00:00:00.000000Z", "2026-01-01T01:00:00.000000Z", "2026-01-01T02:00:00.000000Z"
@@ -306,6 +306,18 @@ def test_depth_is_bounded_and_circles_end():
     assert set(found.visited_refs) == {"a:x", "a:y"} and len(found.edges) == 2
     with pytest.raises(ValidationError, match="upstream or downstream"):
         traverse_lineage("a:x", neighbours, direction="sideways")
+
+
+def test_runs_of_one_name_are_told_apart_by_their_references():
+    def made(ref, name):
+        return facts(run=replace(run(), run_id=f"run:{ref}", name=name))
+
+    runs = [made("q1.base", "base"), made("q2.base", "base"), made("q1.other", "other")]
+    found = compare_multiple_runs(runs)
+    assert found.run_names == ("q1.base", "q2.base", "other")
+    assert multi_run_report(found).sections[0].tables[0].rows[0][:2] == ("q1.base", "run:q1.base")
+    found = compare_multiple_runs([*runs, made("q3.x", "q1.base")])
+    assert found.run_names == ("q1.base", "q2.base", "q1.other", "q3.x")
 
 
 def test_code_that_is_in_no_commit_is_said_of_each_run_that_ran_it():

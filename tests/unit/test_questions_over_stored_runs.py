@@ -112,6 +112,24 @@ def test_a_trend_goes_from_the_oldest_run_to_the_newest_however_the_runs_were_ch
         assert [point.run_id for point in found.points] == [f"run:p.{name}" for name in names]
 
 
+def test_the_lines_of_runs_of_one_name_are_told_apart(store):
+    for session, project in enumerate(("p", "q")):
+        store.log.add(
+            session,
+            session_opened(),
+            run_opened(1, f"run:{project}.base", project_name=project),
+            key_defined(1, "loss"),
+            columns=[columns([1.0, 2.0], series=(1, 1), step=[1, 2])],
+        )
+    sources = store.sources()
+    report = report_answers.build(sources, q.BuildReportRequest(kind="comparison", run_ids=["p.base", "q.base"]))
+    (chart, *_) = (chart for section in report.sections for chart in section.charts)
+    assert [line.name for line in chart.lines] == ["p.base", "q.base"]
+    trend = q.BuildReportRequest(kind="trend", trend=q.GetTrendRequest(kind="metric", subject="loss"))
+    (chart,) = report_answers.build(sources, trend).sections[0].charts
+    assert chart.x_labels == ("p.base", "q.base")
+
+
 # --- how many ---
 
 
