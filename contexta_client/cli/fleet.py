@@ -111,15 +111,17 @@ def aggregate(
     policy: str,
 ) -> None:  # fmt: skip
     """Show the values of a metric over runs in numbers: count, mean, deviation, percentiles."""
+    from contexta.interpretation.comparison import RUN_LEVEL
     from contexta_client.query.findings import which_runs
 
     runs = which_runs(project, run_ids or None)
     found = findings(terminal).aggregates(metric, runs, by=by or "", stage_name=stage, policy=policy)
     if terminal.as_json:
-        terminal.print_json({name or "all": each.to_dict() for name, each in found.items()})
+        terminal.print_json({name if by else "all": each.to_dict() for name, each in found.items()})
         return
     fields = ("count", "mean", "std", "min", "p25", "p50", "p75", "p95", "p99", "max")
-    rows = [(name or "all", *(number(getattr(each, field)) for field in fields)) for name, each in found.items()]
+    unnamed = {"stage": RUN_LEVEL, "rank": "-"}.get(by or "", "all")
+    rows = [(name or unnamed, *(number(getattr(each, field)) for field in fields)) for name, each in found.items()]
     terminal.print_table([f"~{by or ''}", *(f">{field}" for field in fields)], rows, empty="")
 
 

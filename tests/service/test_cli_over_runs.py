@@ -9,6 +9,7 @@ from answering import answering as answering
 from test_cli_questions import ask
 
 from contexta.v1 import query_pb2 as q
+from contexta.v1.answers_pb2 import MetricAggregate
 
 
 def test_a_search_says_when_there_is_more_than_it_shows(answering: Answering) -> None:
@@ -24,3 +25,20 @@ def test_a_search_says_when_there_is_more_than_it_shows(answering: Answering) ->
             assert len(json.loads(result.stdout)) == count
             said = f"Only the newest {count} are shown; --limit shows more.\n" if count < 70 else ""
             assert result.stderr == said
+
+
+def test_values_of_the_run_itself_are_not_those_of_all(answering: Answering) -> None:
+    answering.answers["Aggregate"] = q.AggregateResponse(
+        groups=[
+            q.AggregateResponse.Group(name=name, aggregate=MetricAggregate(count=count))
+            for count, name in enumerate(("", "all"), 1)
+        ]
+    )
+    for by, unnamed in (("stage", "(run)"), ("rank", "-")):
+        lines = ask(answering, "aggregate", "loss", "--by", by).stdout.splitlines()
+        assert [line.split()[0] for line in lines] == [by, unnamed, "all"]
+        found = json.loads(ask(answering, "--format", "json", "aggregate", "loss", "--by", by).stdout)
+        assert {name: each["count"] for name, each in found.items()} == {"": 1, "all": 2}
+    answering.answers["Aggregate"] = q.AggregateResponse(groups=[q.AggregateResponse.Group()])
+    assert ask(answering, "aggregate", "loss").stdout.splitlines()[1].split()[0] == "all"
+    assert list(json.loads(ask(answering, "--format", "json", "aggregate", "loss").stdout)) == ["all"]
