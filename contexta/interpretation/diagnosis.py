@@ -18,7 +18,10 @@ MAX_LISTED = 20
 def diagnose_run(
     facts: RunFacts, *, expected_terminal_stages: Sequence[str] = EXPECTED_TERMINAL_STAGES
 ) -> DiagnosticsResult:
-    """Return the issues of a run, errors first. expected_terminal_stages: one of these names is missed; empty: none."""
+    """Return the issues of a run, errors first.
+
+    expected_terminal_stages: one of these is missed, by its name or by the end of its reference; empty: none.
+    """
     issues = [
         *_batches(facts),
         *_deployments(facts),
@@ -84,7 +87,8 @@ def _stages(facts: RunFacts, expected: Sequence[str]) -> Iterator[DiagnosticsIss
         elif stage.stage_id not in measured:
             text = f"Stage {stage.name!r} is completed, but has no metric."
             yield _issue("info", "missing_stage_metrics", text, ref=stage.stage_id, kind="stage")
-    if expected and not any(stage.name in expected for stage in facts.stages):
+    named = {name for stage in facts.stages for name in (stage.name, stage.stage_id.rpartition(".")[2])}
+    if expected and named.isdisjoint(expected):
         text = f"No stage is named {' or '.join(expected)}."
         yield _issue("info", "missing_expected_stage", text, ref=facts.run.run_id, expected=list(expected))
 

@@ -242,6 +242,12 @@ def test_every_code_of_a_diagnosis():
     ]
 
 
+def test_a_stage_is_one_of_those_expected_by_its_name_or_by_its_reference():
+    for name, ref, missed in (("Evaluate", "evaluate", False), ("evaluate", "evaluate-2", False), ("x", "y", True)):
+        found = diagnose_run(facts(stages=(replace(stage(ref), name=name),)))
+        assert ("missing_expected_stage" in [issue.code for issue in found.issues]) == missed
+
+
 def test_where_a_metric_turned_nan_is_told_by_the_rank_that_knows_its_step():
     without = series("loss", math.nan, rank=0, non_finite=1, first_non_finite_step=None)
     later, first = (
