@@ -110,6 +110,14 @@ def printable_json(text: str) -> str:
     return re.sub(r"[^\x00-\x7f]+", lambda found: json.dumps(found[0])[1:-1], text)
 
 
+class Screen:
+    """Standard output for text that is written as it is, such as CSV; on a terminal, which would act on some of it, as
+    `plain_lines` has it."""
+
+    def write(self, text: str) -> object:
+        return sys.stdout.write(plain_lines(text.replace("\r\n", "\n")) if sys.stdout.isatty() else text)
+
+
 _STYLES = {
     "completed": "green",
     "alive": "green",

@@ -16,7 +16,7 @@ import click
 from contexta._private_folders import make_folder
 
 from .findings import findings
-from .output import Terminal, examples, printable_json
+from .output import Screen, Terminal, examples, printable_json
 
 if TYPE_CHECKING:
     from contexta.interpretation import ReportDocument, RunRecord
@@ -99,7 +99,7 @@ def _write(terminal: Terminal, document: ReportDocument, render: str | None, out
     text = rendered(document, chosen)
     if output is None:
         text = printable_json(text) if chosen == "json" else text
-        sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
+        Screen().write(text if text.endswith("\n") else f"{text}\n")
         return
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(text, encoding="utf-8")

@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from .output import Terminal, examples
+from .output import Screen, Terminal, examples
 
 
 @click.command(
@@ -34,7 +34,7 @@ def sql(terminal: Terminal, text: str | None, max_rows: int | None, as_csv: bool
     if terminal.as_json:
         terminal.print_json(list(found))
     elif as_csv:
-        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer = csv.writer(Screen(), lineterminator="\n")
         writer.writerow(map(csv_cell, found.columns))
         writer.writerows([csv_cell(cell) if isinstance(cell, str) else cell for cell in row] for row in found.rows)
     else:

@@ -1,15 +1,19 @@
-"""`contexta search`, `aggregate`, `anomaly` against a daemon that answers as the test says."""
+"""`contexta search`, `aggregate`, `anomaly`, `sql`, `report` against a daemon that answers as the test says."""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 
+import pytest
 from answering import Answering
 from answering import answering as answering
 from test_cli_questions import ask
 
 from contexta.v1 import query_pb2 as q
-from contexta.v1.answers_pb2 import MetricAggregate
+from contexta.v1.answers_pb2 import MetricAggregate, ReportDocument, ReportSection, Table
+from contexta_client.cli.main import root
 
 
 def test_a_search_says_when_there_is_more_than_it_shows(answering: Answering) -> None:
@@ -42,3 +46,25 @@ def test_values_of_the_run_itself_are_not_those_of_all(answering: Answering) -> 
     answering.answers["Aggregate"] = q.AggregateResponse(groups=[q.AggregateResponse.Group()])
     assert ask(answering, "aggregate", "loss").stdout.splitlines()[1].split()[0] == "all"
     assert list(json.loads(ask(answering, "--format", "json", "aggregate", "loss").stdout)) == ["all"]
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("stdout", [io.StringIO, Terminal])
+def test_csv_acts_on_no_terminal_and_is_exact_elsewhere(answering: Answering, stdout: type[io.StringIO]) -> None:
+    name = "a\x1b[31m\x07\u202e\tb"
+    answering.answers["Sql"] = [q.SqlPage(columns=["name"], types=["VARCHAR"], rows_json=json.dumps([[name]]))]
+    table = Table(columns=["name"], rows_json=json.dumps([[name]]))
+    answering.answers["BuildReport"] = ReportDocument(sections=[ReportSection(title="Runs", tables=[table])])
+    for words in (["sql", "--csv", "SELECT 1"], ["report", "trend", "loss", "--render", "csv"]):
+        with contextlib.redirect_stdout(stdout(newline="")) as out, pytest.raises(SystemExit):
+            root(["--workspace", str(answering.workspace), *words])
+        printed = out.getvalue()
+        assert len(printed.splitlines()) == 2
+        if stdout is Terminal:
+            assert r"a\x1b[31m\x07\u202e\tb" in printed and "\r" not in printed
+        else:
+            assert name in printed
