@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from contexta.capture.results import PayloadFamily
 from contexta.capture.sinks import Sink
 from contexta.contract.json_text import dumps
+from contexta.contract.times import canonical_time
 from contexta.errors import UnavailableError, ValidationError, nearest
 from contexta.interpretation import ObservationRecord
 from contexta.interpretation.messages import observation
@@ -99,8 +101,8 @@ class RecordStore:
         """Yield the records that match, in the order in which they became durable, without holding more than a page.
 
         filter, fields: run_id, stage_id, batch_id, sample_id, record_type, key, project_name, started_at, ended_at,
-        attempt, all_attempts. Raises ValidationError for another one at once, and NotFoundError for a run that is not
-        there with the first record asked for.
+        attempt, all_attempts; times are ISO-8601 texts or aware datetimes. Raises ValidationError at once for
+        what cannot be asked, and NotFoundError for a run that is not there with the first record asked for.
         """
         wanted = record_filter({**(filter or {}), **fields})
         if limit == 0:
@@ -154,8 +156,12 @@ class RecordStore:
 
 
 def record_filter(fields: Mapping[str, Any]) -> query_pb2.RecordFilter:
-    """Return the message for a filter. Raises ValidationError for a field that does not exist."""
-    given = {name: value for name, value in fields.items() if value is not None}
+    """Return the message for a filter. Raises ValidationError for a field that does not exist, or a time of no zone."""
+    given = {
+        name: canonical_time(value, field=name) if isinstance(value, datetime) else value
+        for name, value in fields.items()
+        if value is not None
+    }
     for name in given:
         if name not in FILTER_FIELDS:
             raise ValidationError(

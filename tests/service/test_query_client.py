@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import grpc
@@ -190,6 +191,17 @@ def test_a_scan_that_is_left_early_ends_the_call(answering: Answering) -> None:
     next(scan)
     scan.close()
     assert ended.wait(60)
+
+
+def test_records_are_asked_for_by_times_as_texts_or_datetimes(answering: Answering) -> None:
+    answering.answers["ScanRecords"] = []
+    scan = RecordStore(answering.connection()).scan
+    noon = datetime(2026, 1, 1, 12, tzinfo=timezone(timedelta(hours=9)))
+    assert list(scan(started_at=noon, ended_at="2026-01-02T00:00:00Z")) == []
+    wanted = q.RecordFilter(started_at="2026-01-01T03:00:00Z", ended_at="2026-01-02T00:00:00Z")
+    assert answering.asked[-1].filter == wanted
+    with pytest.raises(errors.ValidationError, match="has no zone"):
+        scan(started_at=datetime(2026, 1, 1))
 
 
 def test_wrong_values_are_refused_before_anything_is_asked(answering: Answering) -> None:
