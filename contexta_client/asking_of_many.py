@@ -129,9 +129,10 @@ class AskingOfMany:
         fewer than 3 of them have is left out.
         threshold: in standard deviations (3).
         """
-        return self._findings.anomalies(
+        found, _ = self._findings.anomalies(
             run_id, metric_key=metric_key, stage_name=stage_name, baseline_run_ids=baseline_run_ids, threshold=threshold
         )
+        return found
 
     def evaluate_alerts(self, run_id: str, rules: Sequence[AlertRule]) -> AlertReport:
         """Say which rules hold for a run's newest values. NaN raises every alert but `eq`."""

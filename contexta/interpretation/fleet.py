@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from ..contract.times import parse_ns
+from ..errors import nearest
 from .asking import AlertReport, AlertResult, AlertRule
 from .facts import SeriesSummary
-from .findings import AnomalyResult
+from .findings import AnomalyResult, CompletenessNote
 from .observed import ArtifactRecord, RunRecord, StageRecord
 from .series import ArtifactSizeTrend, DurationTrend, MetricAggregate, MetricTrend, TrendPoint
 from .values import by_stage_and_key, value_of
@@ -138,6 +139,34 @@ def _anomaly(
     else:
         score = 0.0 if math.isclose(value, mean, rel_tol=CONSTANT) else math.copysign(math.inf, distance)
     return AnomalyResult(run_id, key, stage, value, mean, std, score, abs(score) > threshold, len(others))
+
+
+def anomaly_notes(
+    run_id: str, series: Sequence[SeriesSummary], results: Sequence[AnomalyResult], *, baseline_count: int,
+    metric_key: str | None = None, stage_name: str | None = None,
+) -> list[CompletenessNote]:  # fmt: skip
+    """Say which of the metrics asked for are not among the results of detect_anomalies, and why."""
+    keys, stages = {each.metric_key for each in series}, {each.stage_name or "" for each in series}
+    asked = [(stage, key) for stage, key in by_stage_and_key(series)
+             if metric_key in (None, key) and stage_name in (None, stage)]  # fmt: skip
+    text = ""
+    if not series:
+        text = f"{run_id} has no metric."
+    elif metric_key is not None and metric_key not in keys:
+        text = f"{run_id} has no metric {metric_key!r}.{nearest(metric_key, sorted(keys))}"
+    elif stage_name is not None and stage_name not in stages:
+        text = f"{run_id} has no metric in stage {stage_name!r}.{nearest(stage_name, sorted(stages))}"
+    elif not asked:
+        text = f"{run_id} has no metric {metric_key!r} in stage {stage_name!r}."
+    elif baseline_count < MIN_BASELINE:
+        text = f"{baseline_count} runs to compare with; {MIN_BASELINE} are needed to know what is usual."
+    elif len(results) < len(asked):
+        left_out = len(asked) - len(results)
+        text = (
+            f"{left_out} of {len(asked)} metrics were not compared: fewer than {MIN_BASELINE} of {baseline_count} runs "
+            "have a finite value."
+        )
+    return [CompletenessNote("warning", text)] if text else []
 
 
 def evaluate_alerts(rules: Sequence[AlertRule], series: RunSeries) -> AlertReport:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -154,7 +154,7 @@ def stragglers(terminal: Terminal, run_id: str, metric: str | None, threshold: f
     print_notes(found.completeness_notes)
 
 
-def print_notes(notes: Sequence[CompletenessNote]) -> None:
-    """Print what an answer could not take into account, below it."""
+def print_notes(notes: Sequence[CompletenessNote], *, file: TextIO | None = None) -> None:
+    """Print what an answer could not take into account, below it, or into a file."""
     for note in notes:
-        print(plain(f"{note.severity}: {note.summary}"))
+        print(plain(f"{note.severity}: {note.summary}"), file=file)

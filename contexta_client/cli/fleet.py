@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from .findings import POLICY, findings
+from .findings import POLICY, findings, print_notes
 from .output import Terminal, examples, exits_with, number, short_time
 
 Found = TypeVar("Found")
@@ -138,12 +138,13 @@ def anomaly(
     threshold: float | None, fail: bool,
 ) -> None:  # fmt: skip
     """Compare a run's metrics with those of the runs of its project before it."""
-    found = findings(terminal).anomalies(
+    found, notes = findings(terminal).anomalies(
         run_id, metric_key=metric, stage_name=stage, baseline_run_ids=baseline or None, threshold=threshold
     )
     exits_with(1 if fail and any(each.is_anomaly for each in found) else 0)
     if terminal.as_json:
         terminal.print_json([each.to_dict() for each in found])
+        print_notes(notes, file=sys.stderr)
     else:
         rows = [
             ("!" if each.is_anomaly else "", each.stage_name or "", each.metric_key, number(each.value),
@@ -151,7 +152,8 @@ def anomaly(
             for each in found
         ]  # fmt: skip
         columns = ["", "~stage", "~metric", ">value", ">usual", ">deviation", ">score", ">runs"]
-        terminal.print_table(columns, rows, empty="There are too few runs to know what is usual: 3 must have a metric.")
+        terminal.print_table(columns, rows, empty="No metric was compared.")
+        print_notes(notes)
 
 
 @click.command(

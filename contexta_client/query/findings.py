@@ -14,6 +14,7 @@ from contexta.interpretation import (
     ArtifactOrigin,
     ArtifactRecord,
     ArtifactSizeTrend,
+    CompletenessNote,
     DiagnosticsResult,
     DurationTrend,
     EnvironmentDiff,
@@ -152,7 +153,8 @@ class Findings:
         stage_name: str | None = None,
         baseline_run_ids: Sequence[str] | None = None,
         threshold: float | None = None,
-    ) -> list[AnomalyResult]:
+    ) -> tuple[list[AnomalyResult], list[CompletenessNote]]:
+        """Return what was compared, and why the rest was not."""
         baseline = None if baseline_run_ids is None else pb.RunsRequest(run_ids=names(baseline_run_ids))
         request = message(
             pb.DetectAnomaliesRequest,
@@ -162,7 +164,9 @@ class Findings:
             baseline=baseline,
             threshold=_threshold(threshold),
         )
-        return [from_message(each, AnomalyResult) for each in self._ask("DetectAnomalies", request).results]
+        found = self._ask("DetectAnomalies", request)
+        results = [from_message(each, AnomalyResult) for each in found.results]
+        return results, [from_message(each, CompletenessNote) for each in found.completeness_notes]
 
     def alerts(self, rules: Sequence[AlertRule], runs: pb.RunsRequest) -> AlertReport:
         request = pb.EvaluateAlertsRequest(rules=rule_messages(rules), runs=runs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from contexta.errors import ValidationError
 from contexta.interpretation import (
@@ -11,7 +12,6 @@ from contexta.interpretation import (
     AlertRule,
     ArtifactRecord,
     ArtifactSizeTrend,
-    CompletenessNote,
     DurationTrend,
     MetricTrend,
     RunFacts,
@@ -22,8 +22,8 @@ from contexta.interpretation import (
 from contexta.interpretation.comparison import select_best_run
 from contexta.interpretation.fleet import (
     ANOMALY_THRESHOLD,
-    MIN_BASELINE,
     aggregate_groups,
+    anomaly_notes,
     artifact_size_trend,
     detect_anomalies,
     evaluate_alerts,
@@ -151,20 +151,19 @@ def status_distribution(sources: Sources, request: pb.RunsRequest) -> pb.StatusD
 def anomalies(sources: Sources, request: pb.DetectAnomaliesRequest) -> pb.DetectAnomaliesResponse:
     run = find_run(sources.connection, request.run_id)
     others = [each for each in _baseline(sources, run.run_ref, request) if each.run_id != run.run_ref]
+    series = list(sources.summaries("m.run = ?", (run.id,)))
+    asked: dict[str, Any] = {"metric_key": request.metric_key or None, "stage_name": request.stage_name or None}
     results = detect_anomalies(
         run.run_ref,
-        list(sources.summaries("m.run = ?", (run.id,))),
+        series,
         series_of(sources, others, request.metric_key),
-        metric_key=request.metric_key or None,
-        stage_name=request.stage_name or None,
         threshold=check_threshold(request.threshold or ANOMALY_THRESHOLD),
+        **asked,
     )
-    notes = []
-    if len(others) < MIN_BASELINE:
-        text = f"{len(others)} runs to compare with; {MIN_BASELINE} are needed to know what is usual."
-        notes.append(to_message(CompletenessNote("warning", text), pb.CompletenessNote))
+    notes = anomaly_notes(run.run_ref, series, results, baseline_count=len(others), **asked)
     return pb.DetectAnomaliesResponse(
-        results=[to_message(each, pb.Anomaly) for each in results], completeness_notes=notes
+        results=[to_message(each, pb.Anomaly) for each in results],
+        completeness_notes=[to_message(each, pb.CompletenessNote) for each in notes],
     )
 
 

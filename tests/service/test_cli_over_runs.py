@@ -12,7 +12,7 @@ from answering import answering as answering
 from test_cli_questions import ask
 
 from contexta.v1 import query_pb2 as q
-from contexta.v1.answers_pb2 import MetricAggregate, ReportDocument, ReportSection, Table
+from contexta.v1.answers_pb2 import CompletenessNote, MetricAggregate, ReportDocument, ReportSection, Table
 from contexta_client.cli.main import root
 
 
@@ -46,6 +46,15 @@ def test_values_of_the_run_itself_are_not_those_of_all(answering: Answering) -> 
     answering.answers["Aggregate"] = q.AggregateResponse(groups=[q.AggregateResponse.Group()])
     assert ask(answering, "aggregate", "loss").stdout.splitlines()[1].split()[0] == "all"
     assert list(json.loads(ask(answering, "--format", "json", "aggregate", "loss").stdout)) == ["all"]
+
+
+def test_what_was_not_compared_is_said_beside_the_answer(answering: Answering) -> None:
+    note = CompletenessNote(severity="warning", summary="run:p.r has no metric 'los'. Did you mean 'loss'?")
+    answering.answers["DetectAnomalies"] = q.DetectAnomaliesResponse(completeness_notes=[note])
+    told = f"warning: {note.summary}\n"
+    assert ask(answering, "anomaly", "r", "--metric", "los").stdout == f"No metric was compared.\n{told}"
+    result = ask(answering, "--format", "json", "anomaly", "r", "--metric", "los")
+    assert (result.stdout, result.stderr) == ("[]\n", told)
 
 
 class Terminal(io.StringIO):

@@ -11,6 +11,7 @@ from contexta.interpretation import AlertRule
 from contexta.interpretation.fleet import (
     aggregate,
     aggregate_groups,
+    anomaly_notes,
     detect_anomalies,
     evaluate_alerts,
     metric_trend,
@@ -77,6 +78,27 @@ def test_an_anomaly_is_far_from_what_is_usual():
 def test_two_runs_say_nothing_about_what_is_usual_and_a_run_is_no_baseline_of_itself():
     baseline = {f"run:p.{n}": [series("acc", 0.8, n)] for n in "abc"}
     assert detect_anomalies("run:p.a", [series("acc", 0.1)], baseline) == []
+
+
+@pytest.mark.parametrize(
+    "asked, said",
+    [
+        ({"metric_key": "ac"}, "run:p.a has no metric 'ac'. Did you mean 'acc'?"),
+        ({"stage_name": "trian"}, "run:p.a has no metric in stage 'trian'. Did you mean 'train'?"),
+        ({"metric_key": "acc", "stage_name": "evaluate"}, "run:p.a has no metric 'acc' in stage 'evaluate'."),
+        ({"series": []}, "run:p.a has no metric."),
+        ({"baseline": "bc"}, "2 runs to compare with; 3 are needed to know what is usual."),
+        ({}, "1 of 2 metrics were not compared: fewer than 3 of 3 runs have a finite value."),
+        ({"metric_key": "acc"}, None),
+    ],
+)
+def test_what_was_not_compared_is_said(asked, said):
+    asked = dict(asked)
+    mine = asked.pop("series", [series("acc", 0.8), series("rare", 1.0, in_stage="evaluate")])
+    baseline = {f"run:p.{n}": [series("acc", 0.8, n)] for n in asked.pop("baseline", "bcd")}
+    results = detect_anomalies("run:p.a", mine, baseline, **asked)
+    notes = anomaly_notes("run:p.a", mine, results, baseline_count=len(baseline), **asked)
+    assert [note.summary for note in notes] == ([said] if said else [])
 
 
 def test_where_nothing_ever_varied_any_other_value_is_infinitely_far_off():

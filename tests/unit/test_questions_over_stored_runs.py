@@ -33,7 +33,9 @@ def ids(runs):
 def test_a_baseline_without_a_run_is_none(store):
     sources = begin_all(store, "a", "b", "c", "d", "e")
     asked = q.DetectAnomaliesRequest(run_id="e", baseline=q.RunsRequest())
-    assert list(fleet_answers.anomalies(sources, asked).results) == []
+    found = fleet_answers.anomalies(sources, asked)
+    assert list(found.results) == []
+    assert [note.summary[:26] for note in found.completeness_notes] == ["0 runs to compare with; 3 "]
     for baseline in (None, q.RunsRequest(project_name="p"), q.RunsRequest(filter=q.ListRunsRequest())):
         found = fleet_answers.anomalies(sources, q.DetectAnomaliesRequest(run_id="e", baseline=baseline)).results
         assert [each.baseline_count for each in found] == [4]
