@@ -89,8 +89,9 @@ def _number(value: float) -> str:
 def _in_words(value: float, column: str) -> str:
     """Return a size or a duration once more, as people say it."""
     if column.endswith("(bytes)") and 1000 <= value < 1e18:
-        power = (len(str(int(value))) - 1) // 3
-        return f"<small>{value / 1000**power:.3g} {'kMGTP'[power - 1]}B</small>"
+        digits, _, power = f"{value:.2e}".partition("e")  # rounded to three digits before the unit is chosen
+        thousands, rest = divmod(int(power), 3)
+        return f"<small>{float(digits) * 10**rest:.3g} {'kMGTPE'[thousands - 1]}B</small>"
     if column == "duration (s)" and 60 <= value < 1e12:
         return f"<small>{duration_text(value)}</small>"
     return ""

@@ -213,3 +213,12 @@ def test_no_text_becomes_an_element_or_an_attribute(text: str) -> None:
     assert not {name for name, _ in found.attributes} & {"onerror", "onload", "src", "style"}
     for other in (to_markdown(document), to_csv(document), to_json(document)):
         other.encode()
+
+
+@pytest.mark.parametrize(
+    "size, words", [(999, ""), (1000, "1 kB"), (123_456, "123 kB"), (999_499, "999 kB"), (999_999, "1 MB"),
+                    (10**18 - 1, "1 EB")],
+)  # fmt: skip
+def test_a_size_is_said_in_the_unit_that_it_is_rounded_to(size: int, words: str) -> None:
+    page = to_html(ReportDocument("t", (ReportSection("s", "", tables=(Table(("size (bytes)",), ((size,),)),)),)))
+    assert re.findall("<small>(.*?)</small>", page) == ([words] if words else [])
