@@ -41,7 +41,8 @@ class CompletenessNote(Answer):
 
 @dataclass(frozen=True, slots=True)
 class RunSnapshot(Answer):
-    """All about one run. `records` is read from the daemon page by page, as it is looked at."""
+    """All about one run. `records` is read from the daemon page by page, as it is looked at, in the order of the log:
+    records that became durable together are not sorted by their times."""
 
     run: RunRecord
     deployments: tuple[DeploymentRecord, ...]

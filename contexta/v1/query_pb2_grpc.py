@@ -411,7 +411,7 @@ class QueryServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ScanRecords(self, request, context):
-        """Every record that matches, oldest first, in pages.
+        """Every record that matches, in the order in which they became durable, in pages.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

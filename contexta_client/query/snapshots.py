@@ -16,7 +16,9 @@ PAGE_RECORDS = 1_000
 
 
 class LazyRecords(Sequence[ObservationRecord]):
-    """The records of one attempt of a run, oldest first. Always holds one page of them, and where each page begins.
+    """The records of one attempt of a run, in the order of the log, which is that of `RecordStore.scan`: by when they
+    became durable; of what came in one batch, captured metrics are last, whatever their times. Always holds one page of
+    them, and where each page begins.
 
     The length is asked for once; records that come later are not counted in.
     """
