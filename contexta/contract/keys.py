@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 MAX_KEY_CHARS = 255
+MAX_TEXT_BYTES = 64 << 10  # of a metric's unit, and of its tags as JSON: each line of the capture files repeats them
 
 _KEY = re.compile(r"[a-z][a-z0-9-]*(?:\.[a-z][a-z0-9-]*)*", re.ASCII)
 _ARTIFACT_KIND = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 from contexta.capture import results
 from contexta.capture.results import SUCCESS, BatchCaptureResult, CaptureResult, PayloadFamily
 from contexta.contract import vocabulary as words
-from contexta.contract.keys import MAX_KEY_CHARS
+from contexta.contract.keys import MAX_KEY_CHARS, MAX_TEXT_BYTES
 from contexta.contract.references import slug
 from contexta.errors import ClosedScopeError, ValidationError
 
 from . import scope_life
+from .entry_encoding import utf8
 from .notices import say_once
 from .spool_format import encode_step
 from .stream import FULL, NESTED, NO_STORAGE, TOO_LARGE, KeySpec, Stream
@@ -371,8 +372,22 @@ def _plain_spec(key: str, value_type: str) -> KeySpec:
 def _key_spec(key: Any, value_type: str, unit: Any, aggregation_scope: Any, tags: Any, summary_basis: Any) -> KeySpec:
     check_key(key)
     choose("aggregation_scope", aggregation_scope, words.AGGREGATION_SCOPES)
-    basis = _optional_text("summary_basis", summary_basis)
-    return key, _optional_text("unit", unit), value_type, aggregation_scope, basis, json_of("tags", tags)
+    basis = _of_a_metric("summary_basis", _optional_text("summary_basis", summary_basis))
+    unit = _of_a_metric("unit", _optional_text("unit", unit))
+    return key, unit, value_type, aggregation_scope, basis, _of_a_metric("tags", json_of("tags", tags))
+
+
+def _of_a_metric(name: str, text: str) -> str:
+    """Return what is said of every value of a metric. Raises ValidationError where it is too large for that."""
+    size = len(utf8(text))
+    if size > MAX_TEXT_BYTES:
+        raise ValidationError(
+            f"{name} of a metric has {size} bytes; at most {MAX_TEXT_BYTES} stand with each value. Write a short name "
+            "there, and give the rest once: in the attributes of an event, or as an artifact.",
+            code="value_too_large",
+            details={"field": name, "size_bytes": size, "limit_bytes": MAX_TEXT_BYTES},
+        )
+    return text
 
 
 def _random_hex(count: int) -> str:

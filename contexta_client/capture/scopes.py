@@ -93,7 +93,10 @@ class Scope:
         tags: Mapping[str, Any] | None = None,
         summary_basis: str = "raw_observation",
     ) -> CaptureResult:
-        """Capture one number. Raises ValidationError for what is none, ClosedScopeError on a closed scope."""
+        """Capture one number. tags: at most 64 KiB as JSON, since they stand with every value.
+
+        Raises ValidationError for what is no number and for wrong options, ClosedScopeError on a closed scope.
+        """
         if (
             value.__class__ is float
             and unit is None

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from contexta.contract import is_ref
+from contexta.contract.keys import MAX_TEXT_BYTES
 from contexta.v1 import capture_pb2
 from contexta_daemon.batches import format_ns
 
@@ -19,6 +20,7 @@ from .schema import HAS_DEGRADED, HAS_EVENTS, HAS_METRICS, HAS_SPANS, HAS_STORED
 from .scopes import STATE_OF_STATUS, Scopes, UnknownIdError
 from .tally import Tallies
 
+MAX_GROUP_KEYS = 65_536  # as many as a client puts into a row
 _MAX_INT64 = (1 << 63) - 1
 MAX_PATH_CHARS = 32_768  # some times what any system opens
 
@@ -104,6 +106,12 @@ class Entries:
         return 0
 
     def _key_defined(self, session: Session, key: capture_pb2.KeyDefined, time_ns: int) -> int:
+        """Every line of a metric repeats what is said here. Tags that are too large are set aside alone: the metrics
+        of the key are kept without them."""
+        for text in (key.key, key.unit, key.value_type, key.aggregation_scope, key.summary_basis):
+            if len(text.encode()) > MAX_TEXT_BYTES:
+                raise UnknownIdError(f"key {key.key_id} is defined by a text of more than {MAX_TEXT_BYTES} bytes")
+        tags_bytes = len(key.tags_json.encode())
         self._connection.execute(
             "INSERT OR REPLACE INTO session_keys VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (
@@ -114,12 +122,16 @@ class Entries:
                 key.value_type or "float64",
                 key.aggregation_scope or "step",
                 key.summary_basis or "raw_observation",
-                key.tags_json,
+                key.tags_json if tags_bytes <= MAX_TEXT_BYTES else "",
             ),
         )
+        if tags_bytes > MAX_TEXT_BYTES:
+            raise UnknownIdError(f"key {key.key_id} goes without its tags: {tags_bytes} bytes, over {MAX_TEXT_BYTES}")
         return 0
 
     def _group_defined(self, session: Session, group: capture_pb2.GroupDefined, time_ns: int) -> int:
+        if len(group.key_id) > MAX_GROUP_KEYS:
+            raise UnknownIdError(f"group {group.group_id} has {len(group.key_id)} keys, more than {MAX_GROUP_KEYS}")
         key_ids = np.array(group.key_id, dtype="<u4").tobytes()
         self._connection.execute(
             "INSERT OR REPLACE INTO session_groups VALUES (?, ?, ?)", (session.id, group.group_id, key_ids)

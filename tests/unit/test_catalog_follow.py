@@ -17,6 +17,7 @@ from logged import (
     session_opened,
 )
 
+from contexta.contract.keys import MAX_TEXT_BYTES
 from contexta.v1 import capture_pb2 as pb
 from contexta_daemon.catalog import BEGINNING, Catalog
 from contexta_daemon.catalog.ranges import holds_any, pack_ids
@@ -122,6 +123,43 @@ def test_a_follow_that_fails_leaves_nothing_behind(catalog):
     assert select(catalog, "SELECT count(*) FROM runs") == [(0,)]
     followed(catalog, log)
     assert select(catalog, "SELECT metric_count FROM runs") == [(7,)]
+
+
+def test_a_key_that_is_too_large_is_set_aside_and_one_with_too_large_tags_goes_without_them(catalog):
+    log = FakeLog()
+    log.add(1, session_opened(), run_opened())
+    text = "x" * MAX_TEXT_BYTES
+    log.add(
+        1,
+        key_defined(1, "fits", tags_json=text),
+        key_defined(2, "tags", tags_json=text + "x"),
+        key_defined(3, text + "x"),
+        key_defined(4, "unit", unit="\u00e9" * (MAX_TEXT_BYTES // 2 + 1)),
+        columns=[columns([1.0, 2.0, 3.0, 4.0], series=np.uint64(1 << 32) | np.arange(1, 5, dtype=np.uint64))],
+    )
+    followed(catalog, log)
+    assert select(catalog, "SELECT key, length(tags_json) FROM session_keys") == [("fits", 65_536), ("tags", 0)]
+    assert select(catalog, "SELECT key, last_value FROM summaries ORDER BY key") == [("fits", 1.0), ("tags", 2.0)]
+    assert select(catalog, "SELECT item, reason FROM set_aside") == [
+        (1, "key 2 goes without its tags: 65537 bytes, over 65536"),
+        (2, "key 3 is defined by a text of more than 65536 bytes"),
+        (3, "key 4 is defined by a text of more than 65536 bytes"),
+    ]
+
+
+def test_a_group_of_too_many_keys_is_set_aside_with_its_rows(catalog):
+    log = small_log()
+    for group_id, width in ((2, 65_536), (3, 65_537)):
+        log.add(
+            1,
+            entry(group_defined=pb.GroupDefined(group_id=group_id, key_id=[1] * width)),
+            rows=[rows(np.ones((width, 1)), group=group_id, scope=2)],
+        )
+    followed(catalog, log)
+    assert select(catalog, "SELECT points FROM summaries WHERE key = 'loss'") == [(5 + 65_536,)]
+    assert select(catalog, "SELECT item, reason FROM set_aside") == [
+        (0, "group 3 has 65537 keys, more than 65536"), (1, "group 3 is not defined like this"),
+    ]  # fmt: skip
 
 
 def test_a_bad_batch_is_set_aside_and_the_rest_goes_on(catalog):

@@ -13,6 +13,7 @@ import pytest
 from capturing import Capturing
 
 from contexta.capture import MemorySink, MetricEmission
+from contexta.contract.keys import MAX_TEXT_BYTES
 from contexta.errors import ClosedScopeError, LifecycleError, ValidationError
 from contexta_client.capture import stream as stream_module
 
@@ -167,6 +168,18 @@ def test_options_of_a_metric_are_kept_with_its_key(capturing: Capturing) -> None
     for wrong in ({"aggregation_scope": "galaxy"}, {"unit": 3}, {"tags": ["a"]}, {"summary_basis": 1}):
         with pytest.raises(ValidationError):
             run.metric("acc", 0.5, **wrong)
+
+
+def test_what_is_said_of_every_value_of_a_metric_is_refused_when_it_is_too_large(capturing: Capturing) -> None:
+    run = capturing.recorder().run("large")
+    fits = "\u00e9" * (MAX_TEXT_BYTES // 2 - len('{"a":""}') // 2)
+    assert run.metric("acc", 0.5, tags={"a": fits}).ok
+    for wrong in ({"tags": {"a": fits + "b"}}, {"unit": "x" * 65_537}, {"summary_basis": "\ud800" * 30_000}):
+        with pytest.raises(ValidationError, match=f"{next(iter(wrong))} of a metric has .* at most 65536") as caught:
+            run.metric("acc", 0.5, **wrong)
+        assert caught.value.code == "value_too_large"
+    (key,) = capturing.one().of("key_defined")
+    assert len(key.tags_json.encode()) == MAX_TEXT_BYTES
 
 
 def test_log_takes_a_recurring_set_as_rows_and_a_single_one_as_metrics(capturing: Capturing) -> None:
