@@ -14,7 +14,7 @@ import json
 import math
 import secrets
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,7 +44,9 @@ from .files import ARTIFACT, RECORD
 
 SINK_NAME = "local-jsonl"
 _REMEMBERED_TEMPLATES = 20_000
+_REMEMBERED_BYTES = 16 << 20  # of templates
 CHUNK_ITEMS = 1_024  # turned to text together: as much as the processor's cache holds
+CHUNK_BYTES = 4 << 20  # of lines that are made together, where one alone is not larger
 # Stand-ins for what differs from line to line. Random, so that no text of a user can be one.
 _TIME, _REF, _VALUE, _CUT = (secrets.token_hex(16) for _ in range(4))
 
@@ -60,6 +62,7 @@ class LineWriter:
         self._names = Names(connection)
         self._observer = Observer(connection, self._names)
         self._templates: dict[tuple[int, int, int], _Template] = {}
+        self._templates_bytes = 0
         self.skipped = 0  # items whose ids were never defined, or that cannot be decoded: the catalog notes them
 
     def lines(self, logged: LoggedBatch) -> Iterator[Text]:
@@ -74,14 +77,11 @@ class LineWriter:
             self.skipped += logged.envelope.count
             return
         first = logged.envelope.first_sequence
-        entries: list[Text] = []
-        for item, entry in enumerate(batch.entries):
-            self._entry(session, entry, first + item, entries)
-        yield from _joined(entries)
+        yield from self._entries(session, batch.entries, first)
         for columns in batch.columns:
             for at in range(0, columns.items, CHUNK_ITEMS):
                 part = slice(at, at + CHUNK_ITEMS)
-                yield self._metrics(
+                yield from self._metrics(
                     session,
                     columns.series[part],
                     columns.value[part],
@@ -92,23 +92,32 @@ class LineWriter:
         for rows in batch.rows:
             yield from self._rows(session, rows, first + rows.first_item)
 
+    def _entries(self, session: Session, entries: Sequence[capture_pb2.Entry], first: int) -> Iterator[Text]:
+        lines: list[Text] = []
+        size = 0
+        for item, entry in enumerate(entries):
+            before = len(lines)
+            self._entry(session, entry, first + item, lines)
+            size += sum(len(text) for _, text in lines[before:])
+            if size >= CHUNK_BYTES:
+                yield from _joined(lines)
+                lines, size = [], 0
+        yield from _joined(lines)
+
     def _rows(self, session: Session, rows: Rows, first: int) -> Iterator[Text]:
         key_ids = self._names.group(session.id, rows.group_id)
         if key_ids is None or len(key_ids) != len(rows.value):
             self.skipped += rows.items
             return
-        k = len(key_ids)
-        height = max(1, CHUNK_ITEMS // k)
-        for at in range(0, len(rows.time_ns), height):
-            part = slice(at, at + height)
-            series = (rows.scope_id[part, None] << np.uint64(32)) | key_ids.astype(np.uint64)[None, :]
-            yield self._metrics(
+        for at in range(0, rows.items, CHUNK_ITEMS):
+            row, key = np.divmod(np.arange(at, min(at + CHUNK_ITEMS, rows.items)), len(key_ids))
+            yield from self._metrics(
                 session,
-                series.reshape(-1),
-                rows.value[:, part].T.reshape(-1),
-                np.repeat(rows.step[part], k),
-                np.repeat(rows.time_ns[part], k),
-                first + at * k,
+                (rows.scope_id[row] << np.uint64(32)) | key_ids[key].astype(np.uint64),
+                rows.value[key, row],
+                rows.step[row],
+                rows.time_ns[row],
+                first + at,
             )
 
     def _metrics(
@@ -119,11 +128,16 @@ class LineWriter:
         step: npt.NDArray[np.int64],
         time_ns: npt.NDArray[np.int64],
         first: int,
-    ) -> Text:
-        sequence = np.arange(first, first + len(series))
+    ) -> Iterator[Text]:
         distinct, place = np.unique(series, return_inverse=True)
         place = place.reshape(-1)
-        templates = [self._template(session, s >> 32, s & 0xFFFF_FFFF) for s in distinct.tolist()]
+        templates = self._templates_of(session, distinct.tolist(), np.bincount(place).tolist())
+        if templates is None:
+            half = len(series) // 2
+            for part, at in ((slice(half), first), (slice(half, None), first + half)):
+                yield from self._metrics(session, series[part], value[part], step[part], time_ns[part], at)
+            return
+        sequence = np.arange(first, first + len(series))
         known = np.array([template is not None for template in templates], dtype=bool)
         if not known.all():
             kept = np.flatnonzero(known[place])
@@ -131,7 +145,7 @@ class LineWriter:
             place, value, step = place[kept], value[kept], step[kept]
             time_ns, sequence = time_ns[kept], sequence[kept]
         if not len(place):
-            return RECORD, b""
+            return
         steps, has_step = decode_step(step)
         numbers = " ".join([f"{number:x}" for number in sequence.tolist()]).encode().split(b" ")
         times, step_texts = format_ns_array(time_ns), msgspec.json.encode(steps.tolist())[1:-1].split(b",")
@@ -157,7 +171,21 @@ class LineWriter:
                 parts[2 * column :: _COLUMNS] = map(of_variant.__getitem__, of_row)
         for column, texts in enumerate(between):
             parts[2 * column + 1 :: _COLUMNS] = texts
-        return RECORD, b"".join(parts)
+        yield RECORD, b"".join(parts)
+
+    def _templates_of(
+        self, session: Session, distinct: Sequence[int], counts: Sequence[int]
+    ) -> list[_Template | None] | None:
+        """Return the template of each series; None when `counts` lines of them would be too large together."""
+        templates: list[_Template | None] = []
+        size = 0
+        for series, count in zip(distinct, counts, strict=True):
+            template = self._template(session, series >> 32, series & 0xFFFF_FFFF)
+            templates.append(template)
+            size += count * template.size_bytes if template is not None else 0
+            if size > CHUNK_BYTES and (count > 1 or len(distinct) > 1):
+                return None
+        return templates
 
     def _template(self, session: Session, scope_id: int, key_id: int) -> _Template | None:
         known = self._templates.get((session.id, scope_id, key_id))
@@ -165,9 +193,12 @@ class LineWriter:
             scope, key = self._names.scope(session.id, scope_id), self._names.key(session.id, key_id)
             if scope is None or key is None:
                 return None
-            if len(self._templates) >= _REMEMBERED_TEMPLATES:
+            known = _make_template(session, scope, key)
+            self._templates_bytes += known.size_bytes
+            if len(self._templates) >= _REMEMBERED_TEMPLATES or self._templates_bytes > _REMEMBERED_BYTES:
                 self._templates.clear()
-            known = self._templates[session.id, scope_id, key_id] = _make_template(session, scope, key)
+                self._templates_bytes = known.size_bytes
+            self._templates[session.id, scope_id, key_id] = known
         return known
 
     def _entry(self, session: Session, entry: capture_pb2.Entry, sequence: int, lines: list[Text]) -> None:
@@ -240,6 +271,7 @@ class _Template:
     without_step: tuple[bytes, ...]
     with_step: tuple[bytes, ...]
     value_type: str
+    size_bytes: int
 
 
 def _variants(templates: list[_Template | None]) -> list[tuple[bytes, ...]]:
@@ -271,7 +303,10 @@ def _make_template(session: Session, scope: Scope, key: Key) -> _Template:
     assert len(parts) == _PIECES - 1, text
     tail = parts[-1].removesuffix(_AFTER_STEP)
     return _Template(
-        (*parts[:-1], tail, _AFTER_STEP), (*parts[:-1], tail + b',"step":', _AFTER_STEP), key.value_type
+        (*parts[:-1], tail, _AFTER_STEP),
+        (*parts[:-1], tail + b',"step":', _AFTER_STEP),
+        key.value_type,
+        sum(map(len, parts)),
     )
 
 

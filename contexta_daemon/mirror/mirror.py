@@ -1,7 +1,8 @@
 """The follower that writes the JSON Lines files, behind the catalog, which knows the names.
 
-Making lines is the most expensive thing that is done with a record, so more than a few thousand of them are made in a
-process of their own (see worker.py): neither the event loop nor the interpreter lock of the daemon waits for them.
+Making lines is the most expensive thing that is done with a record, so more than a few thousand of them, or than a few
+megabytes, are made in a process of their own (see worker.py): neither the event loop nor the interpreter lock of the
+daemon waits for them. A line may be a thousand times as large as its record, since it repeats the tags of its metric.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ from contexta_daemon.catalog import Catalog
 from contexta_daemon.log import LoggedBatch, Position
 
 from .files import LineFiles, load_state
-from .step import write_step
+from .step import ManyLinesError, write_step
 from .worker import Worker
 
 INLINE_ITEMS = 4_000  # about 5 ms of the interpreter lock
+INLINE_BYTES = 8 << 20  # of lines; how many there are is seen when they are made
 CATALOG_TIMEOUT_S = 30.0
 
 
@@ -80,7 +82,11 @@ class Mirror:
         if items <= INLINE_ITEMS:
             connection = self._catalog.connect()
             try:
-                return write_step(self._files, connection, batches, start=self._stored, end=end)
+                return write_step(
+                    self._files, connection, batches, start=self._stored, end=end, limit_bytes=INLINE_BYTES
+                )
+            except ManyLinesError:
+                pass  # none were written: the worker makes them all
             finally:
                 connection.close()
         if self._worker is None:

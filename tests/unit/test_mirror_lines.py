@@ -1,6 +1,7 @@
 import json
 import os
 import struct
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from logged import (
 from contexta.v1 import capture_pb2 as pb
 from contexta_daemon.catalog import Catalog
 from contexta_daemon.mirror import Mirror
+from contexta_daemon.mirror.lines import CHUNK_BYTES, LineWriter
 
 
 class Bench:
@@ -240,6 +242,59 @@ def test_many_lines_are_made_in_a_process_of_their_own(bench):
     bench.run()
     assert bench.mirror._worker is not None and bench.mirror._worker.pid != os.getpid()
     assert [line["payload"]["payload"]["value"] for line in bench.lines()] == list(range(9000))
+
+
+def test_few_lines_that_are_large_are_made_there_too_and_stand_once(bench):
+    begin(bench.log)
+    tags = '{"config":"%s"}' % ("x" * 30_000)
+    bench.log.add(1, key_defined(1, "x", tags_json=tags), columns=[columns(np.arange(100.0), series=(2, 1))])
+    bench.run()
+    assert bench.mirror._worker is None
+    bench.log.add(1, columns=[columns(np.arange(100.0, 400.0), series=(2, 1))])
+    bench.run()
+    assert bench.mirror._worker is not None
+    payloads = [line["payload"]["payload"] for line in bench.lines()]
+    assert [payload["value"] for payload in payloads] == list(range(400))
+    assert {len(payload["tags"]["config"]) for payload in payloads} == {30_000}
+
+
+def test_lines_are_made_a_few_megabytes_at_a_time_however_large_each_is(bench):
+    begin(bench.log)
+    large = '{"config":"%s"}' % ("x" * 60_000)
+    keys = [key_defined(key_id, f"k{key_id}", tags_json=large) for key_id in range(1, 201)]
+    bench.log.add(1, *keys[:100])
+    bench.log.add(1, *keys[100:], entry(group_defined=pb.GroupDefined(group_id=1, key_id=[*range(1, 201)] * 3)))
+    wide = [entry(wide_metric=pb.WideMetric(scope_id=2, key_id=1, value=f"{1 << 64}{number}")) for number in range(150)]
+    series = np.uint64(2 << 32) | np.arange(1, 201, dtype=np.uint64)
+    bench.log.add(
+        1,
+        *wide,
+        columns=[columns(np.arange(200.0), series=series), columns(np.arange(300.0), series=(2, 1))],
+        rows=[rows(np.arange(1200.0).reshape(2, 600).T, group=1, scope=2)],
+    )
+    bench.catalog.follow(bench.log.batches, bench.log.committed)
+    with closing(bench.catalog.connect()) as connection:
+        writer = LineWriter(connection)
+        texts = [text for batch in bench.log.batches for _, text in writer.lines(batch)]
+        held = sum(template.size_bytes for template in writer._templates.values())
+    assert max(map(len, texts)) < CHUNK_BYTES + 100_000
+    assert held <= 16 << 20
+    lines = [json.loads(line) for line in b"".join(texts).splitlines()]
+    values = [line["payload"]["payload"]["value"] for line in lines]
+    assert values == [*(int(f"{1 << 64}{n}") for n in range(150)), *range(200), *range(300), *range(1200)]
+    first = bench.log.batches[-1].envelope.first_sequence
+    assert [int(line["payload_ref"].rpartition("-")[2], 16) for line in lines] == list(range(first, first + 1850))
+
+
+def test_a_row_of_very_many_keys_is_made_into_lines_piece_by_piece(bench):
+    begin(bench.log)
+    keys = entry(group_defined=pb.GroupDefined(group_id=1, key_id=[1] * 65_536))
+    bench.log.add(1, key_defined(1, "x"), keys, rows=[rows(np.arange(65_536.0)[:, None], group=1, scope=2)])
+    bench.catalog.follow(bench.log.batches, bench.log.committed)
+    with closing(bench.catalog.connect()) as connection:
+        texts = [text for _, text in LineWriter(connection).lines(bench.log.batches[-1])]
+    assert max(map(len, texts)) < 1 << 20
+    assert b"".join(texts).count(b"\n") == 65_536
 
 
 def test_a_killed_worker_is_replaced_and_no_line_is_lost_or_doubled(bench):
