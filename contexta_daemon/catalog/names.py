@@ -1,20 +1,22 @@
 """What the ids of a session stand for: sessions, scopes, keys and groups, read from the catalog and remembered.
 
 Rows that are looked up here never change once they are there, so a found one may be remembered for ever; what is not
-there yet is looked up again. Memory is bounded by forgetting everything at a size.
+there yet is looked up again. Memory is bounded by forgetting everything of a kind at a size.
 """
 
 from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from .schema import BATCH, DEPLOYMENT, OPERATION, SAMPLE, STAGE
 
-REMEMBERED_SCOPES = 50_000
+REMEMBERED = 50_000  # of each kind
+REMEMBERED_BYTES = 16 << 20  # of keys, and of groups: one may have many kilobytes
 MAX_RANK = (1 << 31) - 1  # columns and answers hold 32 bits, signed
 
 
@@ -79,6 +81,28 @@ class SessionInfo:
     run_id: str = ""
 
 
+_Id = TypeVar("_Id")
+_Found = TypeVar("_Found")
+
+
+class _Remembered(dict[_Id, _Found]):
+    """What was found, by its id. Forgets all of it when it would be too much."""
+
+    _bytes = 0
+
+    def keep(self, key: _Id, found: _Found, *, size_bytes: int = 0) -> _Found:
+        """Remember what was found, and return it. size_bytes: of what in it has no small bound."""
+        if len(self) >= REMEMBERED or self._bytes + size_bytes > REMEMBERED_BYTES:
+            self.clear()
+        self[key] = found
+        self._bytes += size_bytes
+        return found
+
+    def clear(self) -> None:
+        super().clear()
+        self._bytes = 0
+
+
 _SCOPE = """
 SELECT o.kind, o.run, o.target, o.inherited, coalesce(r.run_ref, ''), coalesce(r.attempt, 0),
        coalesce(s.stage_ref, ''), coalesce(s.batch_ref, ''), coalesce(s.ref, ''), coalesce(d.ref, '')
@@ -95,11 +119,11 @@ class Names:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self._sessions: dict[bytes, Session] = {}
-        self._scopes: dict[tuple[int, int], Scope] = {}
-        self._keys: dict[tuple[int, int], Key] = {}
-        self._groups: dict[tuple[int, int], npt.NDArray[np.uint32]] = {}
-        self._ranks: dict[int, int | None] = {}
+        self._sessions: _Remembered[bytes, Session] = _Remembered()
+        self._scopes: _Remembered[tuple[int, int], Scope] = _Remembered()
+        self._keys: _Remembered[tuple[int, int], Key] = _Remembered()
+        self._groups: _Remembered[tuple[int, int], npt.NDArray[np.uint32]] = _Remembered()
+        self._ranks: _Remembered[int, int | None] = _Remembered()
 
     def session(self, session_id: bytes) -> Session | None:
         found = self._sessions.get(session_id)
@@ -108,14 +132,14 @@ class Names:
                 "SELECT id, rank, project_name FROM sessions WHERE session_id = ?", (session_id,)
             ).fetchone()
             if row is not None:
-                found = self._sessions[session_id] = Session(row[0], session_id, row[1], row[2])
+                found = self._sessions.keep(session_id, Session(row[0], session_id, row[1], row[2]))
         return found
 
     def rank(self, session: int) -> int | None:
         """Return the rank of a session's process, by the session's row."""
         if session not in self._ranks:
             row = self._connection.execute("SELECT rank FROM sessions WHERE id = ?", (session,)).fetchone()
-            self._ranks[session] = row[0] if row else None
+            return self._ranks.keep(session, row[0] if row else None)
         return self._ranks[session]
 
     def scope(self, session: int, scope_id: int) -> Scope | None:
@@ -129,9 +153,7 @@ class Names:
 
     def remember_scope(self, session: int, scope_id: int, scope: Scope) -> None:
         """Take in a scope that was just written, or found."""
-        if len(self._scopes) >= REMEMBERED_SCOPES:
-            self._scopes.clear()
-        self._scopes[session, scope_id] = scope
+        self._scopes.keep((session, scope_id), scope)
 
     def key(self, session: int, key_id: int) -> Key | None:
         found = self._keys.get((session, key_id))
@@ -142,9 +164,7 @@ class Names:
                 (session, key_id),
             ).fetchone()
             if row is not None:
-                if len(self._keys) >= REMEMBERED_SCOPES:
-                    self._keys.clear()
-                found = self._keys[session, key_id] = Key(*row)
+                found = self._keys.keep((session, key_id), Key(*row), size_bytes=sum(map(len, row)))
         return found
 
     def group(self, session: int, group_id: int) -> npt.NDArray[np.uint32] | None:
@@ -155,9 +175,8 @@ class Names:
                 "SELECT key_ids FROM session_groups WHERE session = ? AND group_id = ?", (session, group_id)
             ).fetchone()
             if row is not None:
-                if len(self._groups) >= REMEMBERED_SCOPES:
-                    self._groups.clear()
-                found = self._groups[session, group_id] = np.frombuffer(row[0], "<u4")
+                key_ids = np.frombuffer(row[0], "<u4")
+                found = self._groups.keep((session, group_id), key_ids, size_bytes=key_ids.nbytes)
         return found
 
     def artifact(self, session: int, ref: str, scope_id: int) -> int | None:

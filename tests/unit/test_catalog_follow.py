@@ -19,7 +19,7 @@ from logged import (
 
 from contexta.contract.keys import MAX_TEXT_BYTES
 from contexta.v1 import capture_pb2 as pb
-from contexta_daemon.catalog import BEGINNING, Catalog
+from contexta_daemon.catalog import BEGINNING, Catalog, names
 from contexta_daemon.catalog.ranges import holds_any, pack_ids
 from contexta_daemon.log import Position
 
@@ -311,3 +311,21 @@ def test_id_ranges_hold_what_was_packed():
     assert holds_any(packed, [*range(100, 200), 9])
     assert not holds_any(b"", [1])
     assert pack_ids(np.empty(0, dtype=np.uint32)) == b""
+
+
+def test_what_is_remembered_of_sessions_keys_and_groups_has_a_bound(catalog, monkeypatch):
+    monkeypatch.setattr(names, "REMEMBERED", 3)
+    monkeypatch.setattr(names, "REMEMBERED_BYTES", 1000)
+    log = FakeLog()
+    defined = [key_defined(key_id, f"k{key_id}", tags_json="x" * 400) for key_id in range(1, 6)]
+    groups = [entry(group_defined=pb.GroupDefined(group_id=each, key_id=[1, 2] * 60)) for each in range(1, 6)]
+    for session in range(1, 9):
+        log.add(session, session_opened(), run_opened(), *defined, *groups)
+    followed(catalog, log)
+    assert 1 <= len(catalog._names._sessions) <= 3
+    for each in range(1, 6):
+        assert catalog._names.key(1, each).key == f"k{each}"
+        assert len(catalog._names.group(1, each)) == 120
+    assert 1 <= len(catalog._names._keys) <= 2 and 1 <= len(catalog._names._groups) <= 2
+    catalog._names.forget()
+    assert catalog._names.key(1, 1) is catalog._names.key(1, 1)
