@@ -3,7 +3,8 @@
 A lean segment takes the name of the segment that it was made of. Each of its frames says where in that one it began
 and ended, so that positions mean what they meant, and a reader is given the same frames as before: the bodies of
 batches are put together again with numbers out of the columns, and compared by their digest. What cannot be had again
-is damage.
+is damage, and so is a frame whose checksum holds and whose payload does not decode: it must not keep the rest of the
+log from being served.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import TypeVar
 import xxhash
 
 from . import frame
-from .envelope import Envelope, decode_envelope, unpack_body
+from .envelope import Envelope, PayloadError, decode_envelope, unpack_body
 from .errors import LogCorruptError, LogTruncatedError
 from .segment import HEADER_BYTES, LEAN_VERSION, Damage, Frame, SegmentHeader, SegmentReader
 
@@ -30,6 +31,8 @@ PLACE = struct.Struct("<QQBBxxI")  # offset and end in the original, its flags, 
 AS_IT_WAS, WITHOUT_METRICS = 0, 1  # forms
 DIGEST_BYTES = 8
 _INDEXES_KEPT, _GROUPS_KEPT = 8, 2
+
+_UNDECODABLE = (struct.error, PayloadError)
 
 _Key = TypeVar("_Key")
 _Kept = TypeVar("_Kept")
@@ -162,7 +165,7 @@ class LeanReader:
         index, place = self._place(offset)
         if not index.groups[place]:
             return None
-        return _lean(self._physical(index.at[place]), self.number, offset)[0], index.ends[place]
+        return self._lean(index.at[place], offset)[0], index.ends[place]
 
     def _place(self, offset: int) -> tuple[_Index, int]:
         index = self._index()
@@ -177,10 +180,13 @@ class LeanReader:
             found = self._physical(at)
         except (LogCorruptError, LogTruncatedError):
             return Damage(offset, end, truncated=False)
-        if not group:
-            return Frame(offset, end, found.kind, PLACE.unpack_from(found.payload)[2], found.payload[PLACE.size :])
         start = PLACE.size + DIGEST_BYTES
-        head = found.payload[start : start + decode_envelope(memoryview(found.payload)[start:])[2]]
+        try:
+            if not group:
+                return Frame(offset, end, found.kind, PLACE.unpack_from(found.payload)[2], found.payload[PLACE.size :])
+            head = found.payload[start : start + decode_envelope(memoryview(found.payload)[start:])[2]]
+        except _UNDECODABLE:  # it was another when it was indexed
+            return Damage(offset, end, truncated=False)
         body = self._known.bodies(self.number, group, lambda: self._group(index, place)).get(at)
         if body is None:
             return Damage(offset, end, truncated=False, kind=found.kind, payload=head)
@@ -197,10 +203,19 @@ class LeanReader:
                 break
             if index.groups[each]:
                 try:
-                    batches[index.at[each]] = _lean(self._physical(index.at[each]), self.number, index.offsets[each])
+                    batches[index.at[each]] = self._lean(index.at[each], index.offsets[each])
                 except (LogCorruptError, LogTruncatedError):
                     continue  # is damage when it is its turn
         return batches
+
+    def _lean(self, at: int, offset: int) -> tuple[LeanBatch, int]:
+        """(the batch at a place in the file, as it stands here; the digest of its body)."""
+        try:
+            return _lean(self._physical(at), self.number, offset)
+        except _UNDECODABLE as error:
+            raise LogCorruptError(
+                f"a batch without its metrics cannot be read: {error}", segment=self.number, offset=offset
+            ) from error
 
     def _physical(self, at: int) -> Frame:
         return self._file.frame(self._header.log_id, at)
@@ -209,24 +224,31 @@ class LeanReader:
         return self._known.index(self.number, self._indexed)
 
     def _indexed(self) -> _Index:
-        index, group, items = _Index(), 1, 0
+        index, group, items, behind = _Index(), 1, 0, HEADER_BYTES
         for found in self._file.scan(self._header.log_id, start=HEADER_BYTES, end=self._file.size()):
-            if isinstance(found, Damage):
-                continue  # shows as a gap
-            if found.kind == frame.LEAN:
-                index.end = max(index.end, WHOLE.unpack_from(found.payload)[0])
-                continue
-            offset, end, _, form, _ = PLACE.unpack_from(found.payload)
-            if form == WITHOUT_METRICS:
-                count = decode_envelope(memoryview(found.payload)[PLACE.size + DIGEST_BYTES :])[0].count
-                if items and items + count > GROUP_ITEMS:
-                    group, items = group + 1, 0
-                items += count
+            try:
+                if isinstance(found, Damage):
+                    continue  # shows as a gap
+                if found.kind == frame.LEAN:
+                    index.end = max(index.end, WHOLE.unpack_from(found.payload)[0])
+                    continue
+                offset, end, _, form, _ = PLACE.unpack_from(found.payload)
+                if not behind <= offset < end:
+                    raise PayloadError(f"a frame from {offset} to {end} stands behind {behind}")
+                count = 0
+                if form == WITHOUT_METRICS:
+                    count = decode_envelope(memoryview(found.payload)[PLACE.size + DIGEST_BYTES :])[0].count
+            except _UNDECODABLE:
+                continue  # shows as a gap too
+            if items and items + count > GROUP_ITEMS:
+                group, items = group + 1, 0
+            items += count
             index.offsets.append(offset)
             index.ends.append(end)
             index.at.append(found.offset)
             index.groups.append(group if form == WITHOUT_METRICS else 0)
             index.end = max(index.end, end)
+            behind = end
         return index
 
 

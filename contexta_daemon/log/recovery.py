@@ -86,7 +86,7 @@ def _drop_unborn(directory: LogDirectory, numbers: list[int], found: Recovered) 
         with directory.open(number) as segment:
             size = segment.size()
             scan = segment.scan(found.log_id or b"", start=HEADER_BYTES, end=size)
-            if _is_born(scan, header is not None):
+            if segment.is_lean or _is_born(scan, header is not None):  # a lean one was whole before it had its name
                 return number
             if header is not None:
                 note = f"segment {number} was cut off at its beginning: removed"

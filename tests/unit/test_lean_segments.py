@@ -12,10 +12,25 @@ from lean_rig import SEGMENT_BYTES, LeanBench
 from logged import columns, session_id_of
 
 from contexta.v1 import capture_pb2 as pb
-from contexta_daemon.batches import decode
+from contexta_daemon.batches import decode, skeleton_of
 from contexta_daemon.catalog import Catalog
-from contexta_daemon.columns import bodies
-from contexta_daemon.log import LogCorruptError, LogIOError, Position
+from contexta_daemon.columns import bodies, fetcher
+from contexta_daemon.log import (
+    Envelope,
+    Log,
+    LogCorruptError,
+    LogDirectory,
+    LogIOError,
+    PackedBody,
+    Position,
+    frame,
+    make_lean,
+    pack_body,
+)
+from contexta_daemon.log.envelope import encode_batch, encode_checkpoint
+from contexta_daemon.log.files import RealFiles
+from contexta_daemon.log.lean import AS_IT_WAS, DIGEST_BYTES, PLACE, WHOLE, WITHOUT_METRICS
+from contexta_daemon.log.segment import HEADER_BYTES, LEAN_VERSION, SegmentHeader, SegmentReader, SegmentWriter
 
 
 @pytest.fixture
@@ -226,3 +241,74 @@ def test_a_flipped_byte_of_a_lean_segment_is_damage_of_one_batch_at_most(tmp_pat
         if len(found) < len(before):
             assert log.damaged_frames or log.recovery_notes, at
     bench.close()
+
+
+ENVELOPE = Envelope(b"s" * 16, 0, 1, b"", 1)
+DIGEST = bytes(DIGEST_BYTES)
+UNDECODABLE = {
+    "where the original ended": (frame.LEAN, b""),
+    "a place": (frame.BATCH, b"short"),
+    "a place behind which it ends": (frame.BATCH, PLACE.pack(300, 200, 0, AS_IT_WAS, 0)),
+    "a place before the first": (frame.BATCH, PLACE.pack(8, 300, 0, AS_IT_WAS, 0)),
+    "an envelope": (frame.BATCH, PLACE.pack(HEADER_BYTES, 300, 0, WITHOUT_METRICS, 10) + DIGEST + b"junk" * 30),
+    "a skeleton": (
+        frame.BATCH,
+        PLACE.pack(HEADER_BYTES, 300, 0, WITHOUT_METRICS, 1 << 31)
+        + DIGEST
+        + b"".join(encode_batch(ENVELOPE, PackedBody(b"x", 1, False))),
+    ),
+}
+
+
+@pytest.mark.parametrize("is_last", [False, True])
+@pytest.mark.parametrize("what", UNDECODABLE)
+def test_a_frame_that_does_not_decode_is_damage_and_keeps_nothing_from_being_served(
+    tmp_path: Path, what: str, is_last: bool
+) -> None:
+    header = SegmentHeader(b"L" * 16, 1, 0, 0, 1, LEAN_VERSION)
+    written(tmp_path, header, (frame.LEAN, WHOLE.pack(400)), UNDECODABLE[what])
+    if not is_last:
+        good = b"".join(encode_batch(Envelope(b"g" * 16, 0, 1, b"", 1), PackedBody(b"\x0a\x00", 2, False)))
+        checkpoint = (frame.CHECKPOINT, encode_checkpoint([]))
+        written(tmp_path, SegmentHeader(b"L" * 16, 2, 1, 400, 1), checkpoint, (frame.BATCH, good))
+    log = Log(tmp_path, fetch=lambda batches: [None for _ in batches])
+    batches, end = log.read_some(Position(0, 0), limit_bytes=1 << 20)
+    assert [batch.envelope.session_id for batch in batches] == ([] if is_last else [b"g" * 16])
+    assert end == log.committed and log.damaged_frames >= 1
+    assert (tmp_path / "0000000001.seg").exists()
+    with pytest.raises(LogCorruptError):
+        log.read_at(Position(1, HEADER_BYTES))
+    with pytest.raises(LogCorruptError):
+        log.read_at(Position(1, HEADER_BYTES), metrics=False)
+    next_position = log.append([(Envelope(b"n" * 16, 0, 1, b"", 1), pack_body(b"\x0a\x00", level=1))])
+    assert next_position.segment == (2 if is_last else 3)
+    log.close()
+
+
+def test_a_segment_with_a_batch_that_does_not_decode_keeps_its_metrics(bench: LeanBench) -> None:
+    log = bench.log.real
+    number, end = log.sealed(bench.columns.position)[0]
+    path = bench.log.path / f"{number:010d}.seg"
+    with LogDirectory(bench.log.path, RealFiles()).open(number) as segment:
+        assert isinstance(segment, SegmentReader)
+        header = segment.header()
+        frames = [(each.kind, each.payload) for each in segment.scan(log.id, start=HEADER_BYTES, end=end)]
+    path.unlink()
+    written(bench.log.path, header, *frames, (frame.BATCH, b"junk"))
+    before = path.read_bytes()
+    made = make_lean(
+        LogDirectory(bench.log.path, RealFiles()), number, len(before),
+        skeleton_of=skeleton_of, fetch=fetcher(bench.folder), may_replace=lambda: None,
+    )  # fmt: skip
+    assert made is None and path.read_bytes() == before
+    assert list(bench.log.path.glob("*.new")) == []
+
+
+def written(folder: Path, header: SegmentHeader, *frames: tuple[int, bytes]) -> None:
+    """Write a segment of these frames, whose checksums hold."""
+    writer = SegmentWriter(RealFiles(), folder / f"{header.number:010d}.seg", header)
+    for kind, payload in frames:
+        writer.add(kind, 0, [payload])
+    writer.write()
+    writer.sync()
+    writer.close()
