@@ -64,6 +64,7 @@ class Catalog:
         self._open()
 
     def _open(self) -> None:
+        self._is_whole = False
         self._connection = open_database(self.path)
         self._names = Names(self._connection)
         self._tallies = Tallies()
@@ -72,6 +73,7 @@ class Catalog:
         row = self._connection.execute("SELECT value FROM meta WHERE name = 'position'").fetchone()
         segment, _, offset = row[0].partition(":")
         self._position = Position(int(segment), int(offset))
+        self._is_whole = True
 
     @property
     def position(self) -> Position:
@@ -82,7 +84,13 @@ class Catalog:
         self._connection.close()
 
     def rebuild(self) -> None:
-        """Throw everything away; the next follow starts at the beginning of the log."""
+        """Throw everything away; the next follow starts at the beginning of the log.
+
+        Raises StorageError or OSError when the disk refuses: then the next follow begins with trying it again.
+        """
+        self._is_whole = False
+        with self._applied:
+            self._position = BEGINNING  # of what is gone nothing is applied, whether or not the rest succeeds
         self._connection.close()
         for suffix in ("", "-wal", "-shm"):
             self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
@@ -107,6 +115,8 @@ class Catalog:
 
     def follow(self, batches: Sequence[LoggedBatch], end: Position) -> None:
         """Apply batches and move to `end`, all or nothing. A batch that is none is set aside and noted."""
+        if not self._is_whole:  # it was damaged, and could not be made again at once
+            self.rebuild()
         connection = self._connection
         try:
             connection.execute("BEGIN IMMEDIATE")

@@ -1,5 +1,6 @@
 """The catalog killed while it follows: what is there is the effect of whole follows, and nothing else."""
 
+import errno
 import os
 import signal
 import sqlite3
@@ -12,7 +13,8 @@ import pytest
 from logged import FakeLog, columns, key_defined, run_opened, scope_closed, scope_opened, session_opened
 
 from contexta.errors import StorageError
-from contexta_daemon.catalog import Catalog, database
+from contexta_daemon.catalog import BEGINNING, Catalog, database
+from contexta_daemon.catalog import catalog as catalog_module
 
 BATCHES = 40
 
@@ -34,6 +36,47 @@ def scripted_log():
 def dump(path):
     with closing(sqlite3.connect(path)) as connection:
         return list(connection.iterdump())
+
+
+class Damaged:
+    """A connection that finds a damaged page where it is to write."""
+
+    def __init__(self, connection):
+        self._connection = connection
+
+    def execute(self, statement, *bound):
+        if statement.startswith("INSERT INTO sessions"):
+            error = sqlite3.DatabaseError("database disk image is malformed")
+            error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+            raise error
+        return self._connection.execute(statement, *bound)
+
+    def __getattr__(self, name):
+        return getattr(self._connection, name)
+
+
+@pytest.mark.parametrize("refused", ["unlink", "open_database"])
+def test_one_that_cannot_be_made_again_at_once_is_made_again_when_it_can(tmp_path, monkeypatch, refused):
+    log, catalog = scripted_log(), Catalog(tmp_path / "catalog.sqlite3")
+    catalog.follow(log.batches[:3], log.batches[2].end)
+    catalog._connection = Damaged(catalog._connection)
+    with monkeypatch.context() as full:
+
+        def refuse(*_, **__):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        full.setattr(*((Path, refused) if refused == "unlink" else (catalog_module, refused)), refuse)
+        batches = log.batches[3:]
+        for _ in range(3):
+            with pytest.raises(OSError, match="No space"):
+                catalog.follow(batches, log.committed)
+            assert catalog.position == BEGINNING
+            batches = list(log.read(catalog.position))
+    catalog.follow(batches, log.committed)
+    catalog.close()
+    with closing(Catalog(tmp_path / "other.sqlite3")) as other:
+        other.follow(log.batches, log.committed)
+    assert dump(tmp_path / "catalog.sqlite3") == dump(tmp_path / "other.sqlite3")
 
 
 KILLED = """
