@@ -112,6 +112,15 @@ def parts_of(path: str, where: str = "the manifest") -> list[str]:
     return names
 
 
+def may_hold(path: str) -> bool:
+    """Whether a backup may name a file so: `parts_of` takes it."""
+    try:
+        parts_of(path)
+    except ValidationError:
+        return False
+    return True
+
+
 def _file(values: Mapping[str, Any], where: str) -> BackupFile:
     parts_of(values["path"], where)
     size = values["size_bytes"]

@@ -17,7 +17,7 @@ from pathlib import Path
 from contexta.config import UnifiedConfig
 from contexta.errors import NotFoundError
 
-from .backup_format import DATA, FORMAT, MANIFEST
+from .backup_format import DATA, FORMAT, MANIFEST, may_hold
 
 FOLLOWERS = "metadata and capture files: the daemon makes them again from the log"
 COLUMNS = "columns: the daemon makes them again from the log"
@@ -27,6 +27,7 @@ BACKUPS = "backups"
 INCOMING = ".incoming-"
 OUTBOX = "outbox"
 REFS = "refs"
+_SAID_CHARS = 200
 _HEAD_BYTES = 256  # of a manifest: its format is what it begins with
 _CACHE_NEVER = ("capture/record.jsonl", "capture/artifact.jsonl", "spool", "spill")  # followers; mapped files in use
 
@@ -45,6 +46,7 @@ class Contents:
     """Lists a workspace. What is met and not taken is told in `left_out`.
 
     Always: no backup holds another, wherever in the workspace that lies, or each would be twice as large as the last.
+    Nothing is listed that no restore would take, and nothing but a part's own files at the place where it is restored.
     """
 
     def __init__(self, config: UnifiedConfig, *, include_cache: bool, include_exports: bool) -> None:
@@ -98,17 +100,25 @@ class Contents:
 
     def _others(self) -> Iterator[Listed]:
         """What users keep in the workspace: models, checkpoints."""
+        parts = {
+            "records": self._records,
+            "artifacts": self._artifacts,
+            "cache": self._cache,
+            "reports": self._reports,
+            "exports": self._exports,
+        }
         known = {
-            self._records,
-            self._artifacts,
-            self._cache,
-            self._reports,
-            self._exports,
+            *parts.values(),
             self._metadata,
             self.root / BACKUPS,
             self.root / "daemon",
             self.root / "metadata",
         }
+        for name, configured in parts.items():
+            place = self.root / name  # where the part is restored, from wherever it lies now
+            if place not in known and os.path.lexists(place):
+                self.left_out.append(f"{name}: {configured} is configured in its place")
+            known.add(place)
         yield from self._below("other", self.root, "", known=known)
 
     def _below(
@@ -133,7 +143,9 @@ class Contents:
                 continue
             named = f"{name}/{entry}" if name else entry
             inner = tuple(each[len(entry) + 1 :] for each in never if each.startswith(entry + "/"))
-            if path.is_symlink() or not path.is_dir():
+            if not may_hold(named):
+                self.left_out.append(f"{named[:_SAID_CHARS]}: no backup holds a file of this name")
+            elif path.is_symlink() or not path.is_dir():
                 yield from self._file(part, path, named)
             elif _is_backup(path):
                 self.left_out.append(f"{named}: a backup")
