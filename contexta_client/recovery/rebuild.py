@@ -42,7 +42,10 @@ def rebuild_workspace(
             code="log_not_found",
             details={"workspace": str(workspace)},
         )
-    with _daemon_kept_away(config, workspace, stop or stop_daemon, timeout_s):
+    with contextlib.ExitStack() as kept_away:
+        kept_away.enter_context(_daemon_kept_away(config, workspace, stop or stop_daemon, timeout_s))
+        for lock in (_records(config) / "columns" / "lock", _metadata(config) / "mirror.lock"):
+            kept_away.enter_context(_worker_kept_away(lock, timeout_s))
         removed = tuple(_remove(config, workspace))
     endpoint = launch.ensure_daemon(workspace, config.for_services(), timeout_s=timeout_s)
     return RebuildResult(removed, endpoint.pid)
@@ -86,6 +89,25 @@ def _daemon_kept_away(
         os.close(lock)
 
 
+@contextlib.contextmanager
+def _worker_kept_away(path: Path, timeout_s: float) -> Iterator[None]:
+    """Hold the lock of a follower's files, if there are any: a worker outlives its daemon where that was killed. It may
+    be about to let the log drop metrics, because the columns have them, or to say how far the lines reach."""
+    if not path.parent.is_dir():
+        yield
+        return
+    lock = _take_lock(path, monotonic() + timeout_s)
+    if lock is None:
+        raise DeadlineError(
+            f"The process that holds {path} did not end within {timeout_s:g} s; nothing was deleted.",
+            details={"lock": str(path)},
+        )
+    try:
+        yield
+    finally:
+        os.close(lock)
+
+
 def _take_lock(path: Path, until_s: float) -> int | None:
     lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     while True:
@@ -103,9 +125,13 @@ def _records(config: UnifiedConfig) -> Path:
     return Path(os.path.abspath(config.workspace.records_path))  # noqa: PTH100
 
 
+def _metadata(config: UnifiedConfig) -> Path:
+    return Path(os.path.abspath(config.workspace.metadata_path))  # noqa: PTH100
+
+
 def _remove(config: UnifiedConfig, workspace: Path) -> Iterator[str]:
     """Delete the followers' files; yield what was there."""
-    metadata = Path(os.path.abspath(config.workspace.metadata_path))  # noqa: PTH100
+    metadata = _metadata(config)
     capture = Path(os.path.abspath(config.workspace.cache_path)) / "capture"  # noqa: PTH100
     found = [
         *sorted(metadata.glob("catalog.sqlite3*")),
