@@ -382,8 +382,8 @@ def _of_a_metric(name: str, text: str) -> str:
     size = len(utf8(text))
     if size > MAX_TEXT_BYTES:
         raise ValidationError(
-            f"{name} of a metric has {size} bytes; at most {MAX_TEXT_BYTES} stand with each value. Write a short name "
-            "there, and give the rest once: in the attributes of an event, or as an artifact.",
+            f"{name} takes {size} bytes; at most {MAX_TEXT_BYTES} are kept with each value of a metric. Write a short "
+            "name there, and give the rest once: in the attributes of an event, or as an artifact.",
             code="value_too_large",
             details={"field": name, "size_bytes": size, "limit_bytes": MAX_TEXT_BYTES},
         )

@@ -175,7 +175,7 @@ def test_what_is_said_of_every_value_of_a_metric_is_refused_when_it_is_too_large
     fits = "\u00e9" * (MAX_TEXT_BYTES // 2 - len('{"a":""}') // 2)
     assert run.metric("acc", 0.5, tags={"a": fits}).ok
     for wrong in ({"tags": {"a": fits + "b"}}, {"unit": "x" * 65_537}, {"summary_basis": "\ud800" * 30_000}):
-        with pytest.raises(ValidationError, match=f"{next(iter(wrong))} of a metric has .* at most 65536") as caught:
+        with pytest.raises(ValidationError, match=f"{next(iter(wrong))} takes .* at most 65536") as caught:
             run.metric("acc", 0.5, **wrong)
         assert caught.value.code == "value_too_large"
     (key,) = capturing.one().of("key_defined")
