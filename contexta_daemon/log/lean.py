@@ -32,6 +32,7 @@ AS_IT_WAS, WITHOUT_METRICS = 0, 1  # forms
 DIGEST_BYTES = 8
 _INDEXES_KEPT, _GROUPS_KEPT = 8, 2
 
+_UNKNOWN_END = (1 << 64) - 1
 _UNDECODABLE = (struct.error, PayloadError)
 
 _Key = TypeVar("_Key")
@@ -224,17 +225,19 @@ class LeanReader:
         return self._known.index(self.number, self._indexed)
 
     def _indexed(self) -> _Index:
-        index, group, items, behind = _Index(), 1, 0, HEADER_BYTES
+        index, group, items = _Index(), 1, 0
+        behind, whole = HEADER_BYTES, _UNKNOWN_END
         for found in self._file.scan(self._header.log_id, start=HEADER_BYTES, end=self._file.size()):
             try:
                 if isinstance(found, Damage):
                     continue  # shows as a gap
                 if found.kind == frame.LEAN:
-                    index.end = max(index.end, WHOLE.unpack_from(found.payload)[0])
+                    (whole,) = WHOLE.unpack_from(found.payload)
+                    index.end = max(index.end, whole)
                     continue
                 offset, end, _, form, _ = PLACE.unpack_from(found.payload)
-                if not behind <= offset < end:
-                    raise PayloadError(f"a frame from {offset} to {end} stands behind {behind}")
+                if not behind <= offset < end <= whole:
+                    raise PayloadError(f"a frame from {offset} to {end} stands between {behind} and {whole}")
                 count = 0
                 if form == WITHOUT_METRICS:
                     count = decode_envelope(memoryview(found.payload)[PLACE.size + DIGEST_BYTES :])[0].count

@@ -249,6 +249,7 @@ UNDECODABLE = {
     "where the original ended": (frame.LEAN, b""),
     "a place": (frame.BATCH, b"short"),
     "a place behind which it ends": (frame.BATCH, PLACE.pack(300, 200, 0, AS_IT_WAS, 0)),
+    "a place behind the end": (frame.BATCH, PLACE.pack(HEADER_BYTES, 1 << 60, 0, AS_IT_WAS, 0)),
     "a place before the first": (frame.BATCH, PLACE.pack(8, 300, 0, AS_IT_WAS, 0)),
     "an envelope": (frame.BATCH, PLACE.pack(HEADER_BYTES, 300, 0, WITHOUT_METRICS, 10) + DIGEST + b"junk" * 30),
     "a skeleton": (
