@@ -1,7 +1,8 @@
 """Canonical models put through the stores: kept as given, and shown in the same tables as what was captured.
 
-Putting a reference again replaces what was put. A model whose run is not known makes a run that only has a reference,
-so that nothing that was put is lost for want of order.
+Putting a reference again replaces what was put. A row keeps its id, by which the sessions that captured into it know
+it. A model whose run is not known makes a run that only has a reference, so that nothing that was put is lost for want
+of order.
 """
 
 from __future__ import annotations
@@ -112,14 +113,40 @@ def _run(connection: sqlite3.Connection, model: Model, time_ns: int) -> None:
     )
 
 
+# What a model leaves out stays as it was captured, but for the end: a model that has none says that there was none yet.
+_PUT_SCOPE = """
+INSERT INTO scopes (run, kind, ref, name, stage_ref, batch_ref, state, openings, started_at, started_ns, ended_at,
+                    ended_ns, ord, retention_class, redaction_profile)
+VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (run, ref) DO UPDATE SET
+  name = excluded.name, state = excluded.state,
+  stage_ref = iif(excluded.stage_ref != '', excluded.stage_ref, stage_ref),
+  batch_ref = iif(excluded.batch_ref != '', excluded.batch_ref, batch_ref),
+  started_at = excluded.started_at, started_ns = excluded.started_ns,
+  ended_at = excluded.ended_at, ended_ns = excluded.ended_ns, ord = coalesce(excluded.ord, ord),
+  retention_class = iif(excluded.retention_class != '', excluded.retention_class, retention_class),
+  redaction_profile = iif(excluded.redaction_profile != '', excluded.redaction_profile, redaction_profile)
+"""
+_PUT_DEPLOYMENT = """
+INSERT INTO deployments (ref, project_name, name, state, started_at, started_ns, ended_at, run_ref, artifact_ref,
+                         environment_ref, ord)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (ref) DO UPDATE SET
+  project_name = excluded.project_name, name = excluded.name, state = excluded.state,
+  started_at = excluded.started_at, started_ns = excluded.started_ns, ended_at = excluded.ended_at,
+  run_ref = iif(excluded.run_ref != '', excluded.run_ref, run_ref),
+  artifact_ref = iif(excluded.artifact_ref != '', excluded.artifact_ref, artifact_ref),
+  environment_ref = iif(excluded.environment_ref != '', excluded.environment_ref, environment_ref),
+  ord = coalesce(excluded.ord, ord)
+"""
+
+
 def _scope(connection: sqlite3.Connection, model: Model, *, kind: int, ref: str, name: str) -> None:
     at = "started_at" if "started_at" in model else "observed_at"
     started_ns = parse_instant(model[at])
     ended_at = model.get("ended_at") or ""
     connection.execute(
-        "INSERT OR REPLACE INTO scopes (run, kind, ref, name, stage_ref, batch_ref, state, openings, started_at, "
-        "started_ns, ended_at, ended_ns, ord, retention_class, redaction_profile) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?)",
+        _PUT_SCOPE,
         (
             require_run(connection, model["run_ref"], started_ns),
             kind,
@@ -159,8 +186,7 @@ def _deployment(connection: sqlite3.Connection, model: Model, time_ns: int) -> N
     started_ns, _ = _span(model)
     ensure_project(connection, model["deployment_execution_ref"], "", started_ns)
     connection.execute(
-        "INSERT OR REPLACE INTO deployments (ref, project_name, name, state, started_at, started_ns, ended_at, "
-        "run_ref, artifact_ref, environment_ref, ord) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        _PUT_DEPLOYMENT,
         (
             model["deployment_execution_ref"],
             component(model["project_ref"]),

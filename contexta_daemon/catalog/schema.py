@@ -7,7 +7,7 @@ people.
 
 from __future__ import annotations
 
-VERSION = 5
+VERSION = 6
 
 STATES = ("open", "completed", "cancelled", "failed")  # in the order of what outweighs what when settled
 OPEN, COMPLETED, CANCELLED, FAILED = range(4)
