@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from contexta.errors import NotFoundError, ValidationError
 from contexta.interpretation import (
@@ -176,13 +177,21 @@ def _wanted(sources: Sources, summary: SeriesSummary, rank: int | None = None) -
 
 def _mean_line(sources: Sources, summary: SeriesSummary, name: str) -> ChartLine:
     """One line for all ranks of a run: at each step the mean of their values."""
-    found = sources.series(_wanted(sources, summary))
-    steps, place = np.unique(found.steps[found.has_step], return_inverse=True)
-    values = found.values[found.has_step]
+    steps = np.empty(0, np.int64)
+    sums = counts = np.empty(0)
     with np.errstate(all="ignore"):
-        means = np.bincount(place.reshape(-1), weights=values) / np.bincount(place.reshape(-1))
+        for found in sources.series_of_ranks(_wanted(sources, summary)):
+            values = found.values[found.has_step]
+            steps, place = np.unique(np.concatenate([steps, found.steps[found.has_step]]), return_inverse=True)
+            sums = _sum_by(place, np.concatenate([sums, values]))
+            counts = _sum_by(place, np.concatenate([counts, np.ones(len(values))]))
+        means = sums / counts
     kept = downsample(means, CURVE_POINTS)
     return ChartLine(name, tuple(steps[kept].astype(float).tolist()), tuple(means[kept].tolist()))
+
+
+def _sum_by(place: npt.NDArray[np.intp], values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    return np.bincount(place.reshape(-1), weights=values).astype(np.float64, copy=False)
 
 
 def _line(sources: Sources, summary: SeriesSummary, name: str, *, only_rank: bool) -> ChartLine:

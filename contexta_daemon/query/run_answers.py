@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from contexta.errors import NotFoundError, ValidationError, nearest
 from contexta.interpretation import (
@@ -20,6 +21,7 @@ from contexta.interpretation import (
     RunRecord,
     SeriesSummary,
     StageRecord,
+    StepSeries,
     StragglerReport,
 )
 from contexta.interpretation.comparison import compare_multiple_runs, compare_runs
@@ -30,14 +32,18 @@ from contexta.interpretation.messages import from_message, to_message
 from contexta.interpretation.stragglers import THRESHOLD, RankTimes, find_stragglers
 from contexta.interpretation.values import check_threshold
 from contexta.v1 import query_pb2 as pb
+from contexta_daemon.catalog.tally import NO_RANK
 
-from .finding import FoundRun, find_run
+from .finding import find_run
 from .pages import Pages
 from .records import Cursor, RecordFilter
-from .series import SeriesWanted
+from .series import SeriesWanted, count_points
 from .sources import Sources
 
 MAX_COMPARED = 200
+MAX_COMPARED_TIMES = 4_000_000  # of the ranks of one stage, when looking for stragglers
+
+Int64s = npt.NDArray[np.int64]
 
 
 def list_series(sources: Sources, request: pb.ListSeriesRequest) -> pb.ListSeriesResponse:
@@ -186,12 +192,14 @@ def stragglers(sources: Sources, request: pb.FindStragglersRequest) -> pb.Stragg
         return to_message(replace(report, completeness_notes=(note,)), pb.StragglerReport)
     for (stage_id, stage_name), series in by_stage.items():
         key = _telling_key(series)
-        times = _rank_times(sources, run, key, stage_id)
+        wanted = SeriesWanted(run, key, stage_id or "")
+        kept, notes = _steps_to_compare(sources, wanted)
+        times = _rank_times(sources, wanted, kept)
         found = find_stragglers(run.run_ref, key, stage_id, stage_name, times, threshold=threshold)
         report = replace(
             report,
             stragglers=report.stragglers + found.stragglers,
-            completeness_notes=report.completeness_notes + found.completeness_notes,
+            completeness_notes=report.completeness_notes + found.completeness_notes + notes,
         )
     return to_message(report, pb.StragglerReport)
 
@@ -206,16 +214,52 @@ def _telling_key(series: Sequence[SeriesSummary]) -> str:
     return max(ranks, key=lambda key: (len(ranks[key]), points[key], key))
 
 
-def _rank_times(sources: Sources, run: FoundRun, key: str, stage_id: str | None) -> list[RankTimes]:
-    series = sources.series(SeriesWanted(run, key, stage_id or ""))
-    workers = sources.listing.workers(pb.ListWorkersRequest(run_id=run.run_ref, attempt=run.attempt)).workers
+def _steps_to_compare(
+    sources: Sources, wanted: SeriesWanted
+) -> tuple[Int64s | None, tuple[CompletenessNote, ...]]:
+    """Return which steps to look at, None: all, and a note where some that all ranks have are left out.
+
+    Of too many to compare the last ones are kept, which tell who is late until the end, and the first ones, which tell
+    what the clocks of other hosts are off. Both without gaps: they tell the usual time of a step too.
+    """
+    counts = {rank: count for rank, count in count_points(sources.connection, wanted).items() if rank != NO_RANK}
+    if sum(counts.values()) <= MAX_COMPARED_TIMES:
+        return None, ()
+    common: Int64s | None = None
+    for rank in counts:
+        steps, _ = _first_times(sources.series(replace(wanted, rank=rank)), rank)
+        if len(steps):
+            common = steps if common is None else np.intersect1d(common, steps, assume_unique=True)
+    most = MAX_COMPARED_TIMES // len(counts)
+    if common is None or len(common) <= most:
+        return common, ()
+    first = most // 10
+    note = f"Of {len(common)} steps of {wanted.key!r} the first {first} and the last {most - first} were looked at."
+    kept = np.concatenate([common[:first], common[len(common) - (most - first) :]])
+    return kept, (CompletenessNote("info", note, {"steps": len(common)}),)
+
+
+def _rank_times(sources: Sources, wanted: SeriesWanted, kept: Int64s | None) -> list[RankTimes]:
+    """Return when each rank first recorded its steps. kept: only these."""
+    asked: dict[str, Any] = {"run_id": wanted.run.run_ref, "attempt": wanted.run.attempt}
+    workers = sources.listing.workers(pb.ListWorkersRequest(**asked)).workers
     hosts = {each.rank: each.host for each in workers if each.HasField("rank")}
     found = []
-    for rank in np.unique(series.ranks[series.ranks >= 0]).tolist():
-        mine = (series.ranks == rank) & series.has_step
-        steps, first = np.unique(series.steps[mine], return_index=True)
-        found.append(RankTimes(rank, hosts.get(rank, ""), steps, series.times_ns[mine][first]))
+    for series in sources.series_of_ranks(wanted):
+        for rank in np.unique(series.ranks[(series.ranks >= 0) & series.has_step]).tolist():
+            steps, times_ns = _first_times(series, rank)
+            if kept is not None:
+                compared = np.isin(steps, kept, assume_unique=True)
+                steps, times_ns = steps[compared], times_ns[compared]
+            found.append(RankTimes(rank, hosts.get(rank, ""), steps, times_ns))
     return found
+
+
+def _first_times(series: StepSeries, rank: int) -> tuple[Int64s, Int64s]:
+    """Return the steps of a rank, and when it first recorded each."""
+    mine = (series.ranks == rank) & series.has_step
+    steps, first = np.unique(series.steps[mine], return_index=True)
+    return steps, series.times_ns[mine][first]
 
 
 def _is_known(sources: Sources, ref: str) -> bool:

@@ -112,12 +112,21 @@ def read_series(
 ) -> query_pb2.GetStepSeriesResponse:
     """Return the points of a metric in a run, of all stages and ranks unless the request names one; see `read_points`.
 
-    Raises NotFoundError for a run, stage or metric that is not there, ValidationError as `read_points`.
+    Raises NotFoundError for a run, stage or metric that is not there, ValidationError for more points than travel in
+    one answer.
     """
     run = find_run(connection, request.run_id, request.attempt)
     stage = _stage(connection, run, request.stage_id, request.stage_name)
     rank = request.rank if request.HasField("rank") else None
     wanted = SeriesWanted(run, request.metric_key, stage, rank)
+    count = sum(count_points(connection, wanted).values())
+    if min(count, request.max_points or count) > MAX_POINTS:
+        raise ValidationError(
+            f"The series has {count} points; at most {MAX_POINTS} travel in one answer. "
+            f"Ask with max_points, or for one rank or stage.",
+            code="answer_too_long",
+            details={"points": count, "limit": MAX_POINTS},
+        )
     return read_points(connection, log, wanted, columns=columns, max_points=request.max_points)
 
 
@@ -132,8 +141,7 @@ def read_points(
     """Return points of a run ordered by (step, time); those without a step come first.
 
     `columns`: the folder of the columns, where there are any; else all is read from the log. `max_points`: see
-    GetStepSeriesRequest. Raises NotFoundError where the run has no such metric, ValidationError when the answer is too
-    long to be sent whole.
+    GetStepSeriesRequest. Raises NotFoundError where the run has no such metric.
     """
     run = wanted.run
     if not _is_summed_up(connection, run, wanted.key):
@@ -154,6 +162,16 @@ def read_points(
         _read_source(connection, log, source, start, points)
     _read_stored(connection, log, wanted, start, points)
     return _reply(run.run_ref, wanted.stage or "", _unit(connection, wanted), points, max_points)
+
+
+def count_points(connection: sqlite3.Connection, wanted: SeriesWanted) -> dict[int, int]:
+    """Return how many points each rank has (NO_RANK: those of none), in the order of ranks. None of them is read."""
+    rows = connection.execute(
+        "SELECT rank, sum(points) FROM summaries WHERE run = ?1 AND key = ?2 AND (?3 IS NULL OR stage_ref = ?3) "
+        "AND (?4 IS NULL OR rank = ?4) GROUP BY rank ORDER BY rank",
+        (wanted.run.id, wanted.key, wanted.stage, wanted.rank),
+    )
+    return dict(rows.fetchall())
 
 
 def _stage(connection: sqlite3.Connection, run: FoundRun, stage_id: str, stage_name: str) -> str | None:
@@ -333,13 +351,6 @@ def _reply(run_ref: str, stage: str, unit: str, points: _Points, max_points: int
     if max_points:
         kept = downsample(value if order is None else value[order], max_points)
         order = kept if order is None else order[kept]
-    elif points.count > MAX_POINTS:
-        raise ValidationError(
-            f"The series has {points.count} points; at most {MAX_POINTS} travel in one answer. "
-            f"Ask with max_points, or for one rank or stage.",
-            code="answer_too_long",
-            details={"points": points.count, "limit": MAX_POINTS},
-        )
     if order is not None:
         step, has_step, value, time_ns, rank = step[order], has_step[order], value[order], time_ns[order], rank[order]
     reply = query_pb2.GetStepSeriesResponse(

@@ -6,8 +6,8 @@ import hashlib
 import json
 import math
 import sqlite3
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +38,11 @@ from .finding import FoundRun, find_run
 from .listing import Listing
 from .pages import Pages
 from .records import Cursor, RecordFilter
-from .series import SeriesWanted, read_points
+from .series import SeriesWanted, count_points, read_points
 
 MAX_SCOPES = 10_000  # batches or samples of a run that a question looks at
 MAX_DEGRADED = 1_000
+POINTS_AT_ONCE = 4_000_000  # beyond, ranks are read one by one
 
 _SUMMARIES = """
 SELECT r.run_ref, m.key, m.stage_ref, coalesce(t.name, ''), m.rank, m.unit, m.points, m.points - m.finite,
@@ -69,6 +70,16 @@ class Sources:
         """Return the points of a metric. Raises NotFoundError."""
         found = read_points(self.connection, self.log, wanted, columns=self.columns, max_points=max_points)
         return step_series(found, wanted.key)
+
+    def series_of_ranks(self, wanted: SeriesWanted) -> Iterator[StepSeries]:
+        """Yield the points of a metric, those of a rank never apart: all at once where they are not many, so that
+        memory is bounded by the points of one rank. Raises NotFoundError."""
+        counts = count_points(self.connection, wanted)
+        if sum(counts.values()) <= POINTS_AT_ONCE:
+            yield self.series(wanted)
+            return
+        for rank in counts:
+            yield self.series(replace(wanted, rank=rank))
 
     def facts(self, run_id: str, attempt: int = 0, *, scopes: bool = True, degraded: bool = True) -> RunFacts:
         """Return what is known of a run. scopes, degraded: whether batches and samples, and degraded records, are

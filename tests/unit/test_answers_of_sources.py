@@ -1,5 +1,6 @@
 """Answers out of a catalog, a log and columns, without a daemon in between."""
 
+import numpy as np
 import pytest
 from column_files import Bench
 from logged import columns, entry, key_defined, run_opened, scope_closed, scope_opened, session_opened
@@ -81,6 +82,51 @@ def test_a_straggler_is_looked_for_among_points_of_the_run_itself(store):
         store.log.add(rank, columns=[columns([0.0] * 24, series=(2, 1), step=range(2, 26), time_ns=same)])
     found = run_answers.stragglers(store.sources(), q.FindStragglersRequest(run_id="r"))
     assert [each.rank for each in found.stragglers if not each.stage_name] == [3]
+
+
+@pytest.fixture
+def few_at_once(monkeypatch):
+    """No question but for the points themselves is refused because they are many."""
+    monkeypatch.setattr("contexta_daemon.query.series.MAX_POINTS", 50)
+    monkeypatch.setattr("contexta_daemon.query.sources.POINTS_AT_ONCE", 50)
+
+
+@pytest.mark.parametrize("of_columns", [False, True])
+@pytest.mark.parametrize(("most", "since"), [(1000, 11), (80, 22)], ids=["all steps", "some steps"])
+def test_a_straggler_of_many_points_is_found_rank_by_rank(store, few_at_once, monkeypatch, of_columns, most, since):
+    monkeypatch.setattr("contexta_daemon.query.run_answers.MAX_COMPARED_TIMES", most)
+    start = 1_767_225_600_000_000_000
+    for rank in range(4):
+        begin(store, session=rank, rank=rank)
+        late = np.where(np.arange(40) > 10, rank == 3, 0).cumsum()
+        at = start + 10**9 * (np.arange(40) + late)
+        values = rank + np.arange(40.0)
+        store.log.add(rank, columns=[columns(values, series=(1, 1), step=np.arange(40) + 1, time_ns=at)])
+    begin(store, session=4)  # of no rank
+    store.log.add(4, columns=[columns([1.5] * 5, series=(1, 1), step=range(1, 6))])
+    sources = store.sources(of_columns=of_columns)
+    found = run_answers.stragglers(sources, q.FindStragglersRequest(run_id="r"))
+    assert [(each.rank, each.since_step) for each in found.stragglers] == [(3, since)]
+    notes = [each.summary for each in found.completeness_notes]
+    assert notes == ["Of 40 steps of 'loss' the first 2 and the last 18 were looked at."] * (most == 80)
+    report = report_answers.build(sources, q.BuildReportRequest(kind="comparison", run_ids=["r", "r"]))
+    (mean,) = charts(report)["loss, mean of ranks"]
+    assert mean == (*[(6 + 4 * step + 1.5) / 5 for step in range(5)], *[1.5 + step for step in range(5, 40)])
+
+
+@pytest.mark.parametrize("asked, refused", [({}, True), ({"max_points": 60}, True), ({"max_points": 20}, False),
+                                            ({"rank": 0}, False)])  # fmt: skip
+def test_more_points_than_travel_are_refused_before_they_are_read(store, few_at_once, asked, refused):
+    for rank in range(2):
+        begin(store, session=rank, rank=rank)
+        store.log.add(rank, columns=[columns([0.0] * 40, series=(1, 1), step=range(1, 41))])
+    sources = store.sources()
+    request = q.GetStepSeriesRequest(run_id="r", metric_key="loss", **asked)
+    if refused:
+        with pytest.raises(ValidationError, match="The series has 80 points; at most 50 travel"):
+            read_series(sources.connection, store.log, request)
+    else:
+        assert read_series(sources.connection, store.log, request).total_points in (40, 80)
 
 
 def test_a_series_is_of_its_run_alone_where_one_process_captured_several(store):

@@ -5,7 +5,7 @@ from contextlib import closing
 
 import pytest
 from column_files import Bench
-from logged import NS, columns, entry, key_defined, run_opened, scope_closed, scope_opened, session_opened
+from logged import columns, entry, key_defined, run_opened, scope_closed, scope_opened, session_opened
 
 from contexta.v1 import capture_pb2 as pb
 from contexta.v1 import query_pb2 as q
