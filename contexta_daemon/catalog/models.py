@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
+from contexta.contract.json_text import dumps
 from contexta.contract.references import is_ref
 from contexta.errors import ContextaError
 from contexta.v1 import capture_pb2
@@ -106,7 +107,7 @@ def _run(connection: sqlite3.Connection, model: Model, time_ns: int) -> None:
             started_ns,
             model.get("ended_at") or "",
             ended_ns,
-            text := json.dumps(extensions) if extensions else "",
+            text := dumps(extensions) if extensions else "",
             text,
             run,
         ),
@@ -292,7 +293,7 @@ def _span(model: Model) -> tuple[int, int | None]:
 
 
 def _json(model: Model, name: str) -> str:
-    return json.dumps(model[name]) if model.get(name) else ""
+    return dumps(model[name]) if model.get(name) else ""
 
 
 _APPLY = {

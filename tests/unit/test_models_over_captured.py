@@ -9,8 +9,9 @@ from logged import columns, entry, key_defined, run_opened, scope_closed, scope_
 
 from contexta.v1 import capture_pb2 as pb
 from contexta.v1 import query_pb2 as q
-from contexta_daemon.query import Cursor, Listing, Pages, RecordFilter, read_series
+from contexta_daemon.query import Cursor, Listing, Pages, RecordFilter, fleet_answers, read_series
 from contexta_daemon.query.models import get_model
+from contexta_daemon.query.sources import Sources
 
 AT = "2026-01-01T00:00:00.000000Z"
 LATER = "2026-01-01T00:00:01.000000Z"
@@ -21,6 +22,8 @@ SAMPLE = {"sample_observation_ref": "sample:p.r.train.b.x", "run_ref": "run:p.r"
 DEPLOYMENT = {"deployment_execution_ref": "deployment:p.d", "project_ref": "project:p", "deployment_name": "d",
               "started_at": AT}  # fmt: skip
 RUN = {"run_ref": "run:p.r", "project_ref": "project:p", "name": "r", "started_at": AT}
+ARTIFACT = {"artifact_ref": "artifact:p.r.m", "run_ref": "run:p.r", "artifact_kind": "model", "created_at": AT,
+            "location_ref": "path:/m"}  # fmt: skip
 
 
 @pytest.fixture
@@ -113,3 +116,15 @@ def test_an_open_deployment_whose_model_is_put_still_ends_and_has_its_events(ben
     with closing(bench.catalog.connect()) as connection:
         pages = Pages(bench.log, connection, RecordFilter(record_type="event"), Cursor())
         assert [each.deployment_id for each in pages.next(bench.log.committed).records] == ["deployment:p.d"]
+
+
+def test_what_is_put_is_found_by_words_in_any_letters(bench):
+    put(bench, "Run", RUN, status="completed", ended_at=LATER, description="최종 Größe")
+    put(bench, "ArtifactManifest", ARTIFACT, attributes={"메모": "한글"})
+    bench.catch_up()
+    with closing(bench.catalog.connect()) as connection:
+        sources = Sources(connection, bench.log, bench.log.committed, ())
+        (run,) = fleet_answers.search_runs(sources, q.SearchRequest(text="größe 최종")).runs
+        assert json.loads(run.metadata_json) == {"description": "최종 Größe"}
+        for word in ("메모", "한글"):
+            assert len(fleet_answers.search_artifacts(sources, q.SearchRequest(text=word)).artifacts) == 1
