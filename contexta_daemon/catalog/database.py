@@ -9,6 +9,7 @@ from pathlib import Path
 
 from contexta.errors import StorageError
 
+from .observations import from_json
 from .schema import TABLES, VERSION
 
 _log = logging.getLogger(__name__)
@@ -48,7 +49,8 @@ def open_database(path: Path) -> sqlite3.Connection:
 def connect_reader(path: Path) -> sqlite3.Connection:
     """Return a connection that can only read, to be used by one thread at a time.
 
-    It knows `folded(text)`, to compare without case: SQLite's lower() knows the letters of ASCII alone.
+    It knows `folded(text)`, to compare without case: SQLite's lower() knows the letters of ASCII alone; and
+    `same_json(text, text)`, to compare lists and mappings: SQLite has but their texts.
     """
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode=ro",
@@ -59,7 +61,12 @@ def connect_reader(path: Path) -> sqlite3.Connection:
     )
     connection.execute("PRAGMA query_only = ON")
     connection.create_function("folded", 1, str.casefold, deterministic=True)
+    connection.create_function("same_json", 2, _same_json, deterministic=True)
     return connection
+
+
+def _same_json(left: str, right: str) -> bool:
+    return bool(from_json(left) == from_json(right))
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from contexta.contract.json_text import dumps
 from contexta.errors import ValidationError
 from contexta.v1 import query_pb2
 from contexta_daemon.batches import format_ns
@@ -242,9 +243,9 @@ def _run_conditions(request: query_pb2.ListRunsRequest) -> tuple[list[str], list
             where.append(f"r.started_ns {operator} ?")
             values.append(asked_ns(bound))
     for name, value in _tags(request.tags_json).items():
-        matches, asked = _tag_condition(f'$."{name}"', value)
-        where.append(f"(json_valid(r.tags_json) AND {matches})")
-        values += asked
+        matches, asked = _tag_condition(value)
+        where.append(_TAG.format(matches=matches))
+        values += [name, *asked]
     for condition in request.metric_conditions:
         if condition.operator not in _OPERATORS:
             raise _unknown("operator", condition.operator, _OPERATORS)
@@ -259,6 +260,9 @@ _METRIC_CONDITION = """(
   WHERE m.run = r.id AND m.key = ? AND (? = '' OR t.name = ?)
   ORDER BY m.last_ns DESC LIMIT 1) {operator} ?"""
 
+_TAG = """EXISTS (
+  SELECT 1 FROM json_each(iif(json_valid(r.tags_json), r.tags_json, '{{}}')) t WHERE t.key = ? AND {matches})"""
+
 
 def _tags(text: str) -> dict[str, Any]:
     if not text:
@@ -267,25 +271,34 @@ def _tags(text: str) -> dict[str, Any]:
         tags = json.loads(text)
     except (ValueError, RecursionError):
         tags = None
-    if not isinstance(tags, dict) or any('"' in name for name in tags):
+    if not isinstance(tags, dict):
         raise ValidationError("tags_json is a JSON object of tag names and values.", code="invalid_argument")
     return tags
 
 
-def _tag_condition(path: str, value: Any) -> tuple[str, list[Any]]:
-    """A text is also the number or the truth value that it stands for: a command line has nothing but texts."""
-    plain = _bound(value) if isinstance(value, str | int | float) else json.dumps(value)
-    condition, values = "json_extract(r.tags_json, ?) = ?", [path, plain]
+def _tag_condition(value: Any) -> tuple[str, list[Any]]:
+    """A text is also the number, the truth value, the list or the mapping that it stands for: a command line has
+    nothing but texts."""
+    condition, values = _is_value(value)
     stands_for = _read(value) if isinstance(value, str) else None
-    if isinstance(stands_for, bool):
-        return f"({condition} OR json_type(r.tags_json, ?) = ?)", [*values, path, value]
-    if isinstance(stands_for, int | float):
-        number = "json_type(r.tags_json, ?) IN ('integer', 'real') AND json_extract(r.tags_json, ?) = ?"
-        return f"({condition} OR {number})", [*values, path, path, _bound(stands_for)]
-    return condition, values
+    if stands_for is None or isinstance(stands_for, str):
+        return condition, values
+    other, more = _is_value(stands_for)
+    return f"({condition} OR {other})", [*values, *more]
 
 
-def _bound(value: str | float) -> str | float:
+def _is_value(value: Any) -> tuple[str, list[Any]]:
+    """The condition that a tag `t` of json_each holds just this value."""
+    if value is None or isinstance(value, bool):
+        return "t.type = ?", [{None: "null", True: "true", False: "false"}[value]]
+    if isinstance(value, str):
+        return "t.type = 'text' AND t.value = ?", [value]
+    if isinstance(value, int | float):
+        return "t.type IN ('integer', 'real') AND t.value = ?", [_bound(value)]
+    return "iif(t.type IN ('array', 'object'), same_json(t.value, ?), 0)", [dumps(value)]
+
+
+def _bound(value: float) -> float:
     """Return a value as SQLite takes it, and reads it in JSON: an integer of more than 64 bits is a double."""
     return as_float(value) if isinstance(value, int) and value.bit_length() > 63 else value
 

@@ -1,5 +1,6 @@
 """Which runs a tag asks for: values of any kind, and the texts that stand for them. What a caller gets of odd tags."""
 
+import json
 from contextlib import closing
 
 import pytest
@@ -11,7 +12,20 @@ from contexta_daemon.catalog import Catalog
 from contexta_daemon.query import Listing
 
 LARGE = "123456789012345678901234567890"
-STORED = ["3", '"3"', "3.0", "true", '"true"', "false", "1", "0.001", '"abc"', "null", LARGE]
+LIST, MAPPING = '[0, 1, "\\u00e9"]', '{"b": 1, "a": {"x": null}}'
+STORED = ["3", '"3"', "3.0", "true", '"true"', "false", "1", "0.001", '"abc"', "null", LARGE, LIST, MAPPING, "[]"]
+
+
+def found_by(folder, stored, asked):
+    """Return which of runs with these tags are listed."""
+    log, catalog = FakeLog(), Catalog(folder / "catalog.sqlite3")
+    for number, tags_json in enumerate(stored):
+        opened = run_opened(1, f"run:p.r{number}", time_ns=NS + number, tags_json=tags_json)
+        log.add(number + 1, session_opened(), opened)
+    catalog.follow(list(log.read(catalog.position)), log.committed)
+    with closing(catalog), closing(catalog.connect()) as connection:
+        found = Listing(connection).runs(q.ListRunsRequest(tags_json=asked)).runs
+    return [int(run.run_id.removeprefix("run:p.r")) for run in found]
 
 
 @pytest.mark.parametrize(
@@ -20,17 +34,21 @@ STORED = ["3", '"3"', "3.0", "true", '"true"', "false", "1", "0.001", '"abc"', "
         ('"3"', ["3", '"3"', "3.0"]), ("3", ["3", "3.0"]), ('"true"', ["true", '"true"']), ('"false"', ["false"]),
         ('"1"', ["1"]), ('"1e-3"', ["0.001"]), ('"abc"', ['"abc"']), ('"\\"abc\\""', []), ('"null"', []),
         (f'"{LARGE}"', [LARGE]), (LARGE, [LARGE]), (f'"1{"0" * 400}"', []), ('"["', []),
+        ("null", ["null"]), ("true", ["true"]), ("1", ["1"]), ("0", []), ("[]", ["[]"]), ("{}", []),
+        ('[0,1,"é"]', [LIST]), ("[1, 0]", []),
+        ('"[0, 1.0, \\"é\\"]"', [LIST]), ('{"a": {"x": null}, "b": 1}', [MAPPING]),
+        ('{"b": 1}', []), pytest.param("[" * 60 + "]" * 60, [], id="deep"),
     ],
 )  # fmt: skip
 def test_a_text_matches_the_number_or_truth_value_that_it_stands_for_too(tmp_path, asked, matching):
-    log, catalog = FakeLog(), Catalog(tmp_path / "catalog.sqlite3")
-    for number, value in enumerate(STORED):
-        opened = run_opened(1, f"run:p.r{number}", time_ns=NS + number, tags_json=f'{{"n": {value}}}')
-        log.add(number + 1, session_opened(), opened)
-    catalog.follow(list(log.read(catalog.position)), log.committed)
-    with closing(catalog), closing(catalog.connect()) as connection:
-        found = Listing(connection).runs(q.ListRunsRequest(tags_json=f'{{"n": {asked}}}')).runs
-    assert [STORED[int(run.run_id.removeprefix("run:p.r"))] for run in found] == matching
+    found = found_by(tmp_path, [f'{{"n": {value}}}' for value in STORED], f'{{"n": {asked}}}')
+    assert [STORED[number] for number in found] == matching
+
+
+@pytest.mark.parametrize("name", ['a "b"', "a.b", "a[0]", "back\\slash", "größe", "", "$"])
+def test_a_tag_may_have_any_name(tmp_path, name):
+    stored = [json.dumps({name: 1}), json.dumps({name: 2}), json.dumps({f"{name}x": 1}), "", "[1]", "{oops"]
+    assert found_by(tmp_path, stored, json.dumps({name: 1})) == [0]
 
 
 @pytest.mark.parametrize(
