@@ -40,6 +40,9 @@ _SCOPE = (
     "redaction_profile, reason FROM scopes WHERE run = ? AND kind = ?"
 )
 
+# Of an artifact that several workers registered in a run, or that was put after it was captured, the last one counts.
+NEWEST_ARTIFACT = "NOT EXISTS (SELECT 1 FROM artifacts b WHERE b.ref = a.ref AND b.run = a.run AND b.id > a.id)"
+
 
 class Listing:
     """Answers on one read-only connection, which it does not own."""
@@ -164,8 +167,8 @@ class Listing:
     def _artifacts(self, where: str, values: list[Any]) -> Iterator[query_pb2.Artifact]:
         rows = self._connection.execute(
             "SELECT ref, run_ref, stage_ref, batch_ref, sample_ref, operation_ref, deployment_ref, kind, created_at, "
-            "location, hash_value, size_bytes, attributes_json, present, problem, pending FROM artifacts "
-            f"WHERE {where} ORDER BY id",
+            "location, hash_value, size_bytes, attributes_json, present, problem, pending FROM artifacts a "
+            f"WHERE {NEWEST_ARTIFACT} AND {where} ORDER BY id",
             values,
         )
         return map(_artifact, rows)

@@ -137,7 +137,8 @@ _ARTIFACTS = (
     "SELECT ref AS artifact_ref, kind AS artifact_kind, created_at, producer_ref, run_ref, location AS location_ref, "
     "deployment_ref AS deployment_execution_ref, stage_ref AS stage_execution_ref, batch_ref AS batch_execution_ref, "
     "sample_ref AS sample_observation_ref, operation_ref AS operation_context_ref, hash_value, size_bytes, "
-    "attributes_json AS attributes FROM artifacts WHERE 1"
+    "attributes_json AS attributes FROM artifacts a "
+    "WHERE NOT EXISTS (SELECT 1 FROM artifacts b WHERE b.ref = a.ref AND b.id > a.id)"
 )
 # model -> (query of captured ones, the column of its reference, the model's fields out of a row)
 MODELS: dict[str, tuple[str, str, Callable[[Row], Row]]] = {

@@ -255,7 +255,7 @@ class Sources:
             edges += select(
                 f"SELECT 'deployed_from', ref, {column}, started_at FROM deployments WHERE {column} != '' "
                 f"AND (ref = ?1 OR {column} = ?1)", (ref,))  # fmt: skip
-        return [_implied_relation(*edge) for edge in dict.fromkeys(map(tuple, edges))]
+        return [_implied_relation(*edge) for edge in {edge[:3]: edge for edge in edges}.values()]
 
 
 def _implied_relation(kind: str, source: str, target: str, at: str) -> RelationRecord:

@@ -16,6 +16,8 @@ from contexta_daemon.batches import format_ns
 from contexta_daemon.catalog.observations import binding_status
 from contexta_daemon.catalog.schema import BATCH, SAMPLE, STAGE, STATES
 
+from .listing import NEWEST_ARTIFACT
+
 
 @dataclass(frozen=True, slots=True)
 class SqlTable:
@@ -99,7 +101,8 @@ TABLES = {
         f"SELECT a.ref, {_RUN_OF}, nullif(a.stage_ref, ''), nullif(a.batch_ref, ''), nullif(a.sample_ref, ''), "
         "nullif(a.operation_ref, ''), nullif(a.deployment_ref, ''), a.kind, a.created_at, a.location, "
         "nullif(a.hash_value, ''), a.size_bytes, nullif(a.attributes_json, ''), binding(a.present, a.problem), "
-        "nullif(a.problem, ''), a.pending > 0 FROM artifacts a LEFT JOIN runs r ON r.id = a.run ORDER BY a.id",
+        "nullif(a.problem, ''), a.pending > 0 FROM artifacts a LEFT JOIN runs r ON r.id = a.run "
+        f"WHERE {NEWEST_ARTIFACT} ORDER BY a.id",
     ),
     "environments": SqlTable(
         "environment_ref VARCHAR, run_id VARCHAR, attempt INTEGER, captured_at VARCHAR, python_version VARCHAR, "
