@@ -135,12 +135,20 @@ class Listing:
         if request.run_id:
             where.append("run_ref = ?")
             values.append(find_run(self._connection, request.run_id).run_ref)
+        deployments = self._deployments(" AND ".join(where), values)
+        return query_pb2.ListDeploymentsResponse(deployments=deployments)
+
+    def deployments_of_artifact(self, artifact_ref: str) -> list[query_pb2.Deployment]:
+        """The deployments that an artifact went to, of whichever run they say they are."""
+        return self._deployments("artifact_ref = ?", [artifact_ref])
+
+    def _deployments(self, where: str, values: list[Any]) -> list[query_pb2.Deployment]:
         rows = self._connection.execute(
             "SELECT ref, project_name, name, state, run_ref, artifact_ref, started_at, ended_at, ord, metadata_json, "
-            f"reason FROM deployments WHERE {' AND '.join(where)} ORDER BY started_ns, id",
+            f"reason FROM deployments WHERE {where} ORDER BY started_ns, id",
             values,
         )
-        deployments = [
+        return [
             query_pb2.Deployment(
                 deployment_id=row[0], project_name=row[1], name=row[2], status=STATES[row[3]], run_id=row[4],
                 artifact_ref=row[5], started_at=row[6], ended_at=row[7], order=row[8] or 0, metadata_json=row[9],
@@ -148,7 +156,6 @@ class Listing:
             )
             for row in rows
         ]  # fmt: skip
-        return query_pb2.ListDeploymentsResponse(deployments=deployments)
 
     def artifacts(self, request: query_pb2.ListArtifactsRequest) -> query_pb2.ListArtifactsResponse:
         where, values = ["1"], list[Any]()

@@ -16,6 +16,7 @@ from contexta.interpretation import (
     ArtifactOrigin,
     ArtifactRecord,
     CompletenessNote,
+    DeploymentRecord,
     EvidenceLink,
     RunFacts,
     RunRecord,
@@ -109,10 +110,9 @@ def artifact_origin(sources: Sources, request: pb.ArtifactOriginRequest) -> pb.A
         run = from_message(sources.listing.runs(pb.ListRunsRequest(**asked)).runs[0], RunRecord)
         stages = sources.listing.stages(pb.ListStagesRequest(**asked)).stages
         stage = next((from_message(each, StageRecord) for each in stages if each.stage_id == artifact.stage_id), None)
-    deployments = [
-        each for each in (sources.deployments(artifact.run_id) if artifact.run_id else ()) if each.artifact_ref == ref
-    ]
-    origin = ArtifactOrigin(artifact, run, stage, tuple(deployments), tuple(sources.neighbours(ref)))
+    went_to = sources.listing.deployments_of_artifact(ref)
+    deployments = tuple(from_message(each, DeploymentRecord) for each in went_to)
+    origin = ArtifactOrigin(artifact, run, stage, deployments, tuple(sources.neighbours(ref)))
     return to_message(origin, pb.ArtifactOrigin)
 
 

@@ -9,7 +9,7 @@ from logged import entry, run_opened, scope_closed, session_opened
 
 from contexta.v1 import capture_pb2 as pb
 from contexta.v1 import query_pb2 as q
-from contexta_daemon.query import Listing, fleet_answers
+from contexta_daemon.query import Listing, fleet_answers, run_answers
 from contexta_daemon.query.models import get_model, list_models
 from contexta_daemon.query.sources import Sources
 from contexta_daemon.query.sql_tables import TABLES, define_functions
@@ -76,3 +76,16 @@ def test_an_artifact_of_two_attempts_is_one_of_each_and_its_model_is_that_of_the
         (model,) = list_models(connection, "ArtifactManifest", "")
         assert json.loads(model.json)["size_bytes"] == 2
         assert get_model(connection, "ArtifactManifest", REF).json == model.json
+
+
+@pytest.mark.parametrize("of_run", [{}, {"run_ref": "run:p.r"}, {"run_ref": "run:p.another"}], ids=str)
+def test_an_artifact_went_to_every_deployment_that_names_it(bench, of_run):
+    bench.log.add(1, session_opened(), run_opened(), registered(1))
+    for name, artifact in (("here", {"artifact_ref": REF}), ("elsewhere", {"artifact_ref": f"{REF}2"}), ("none", {})):
+        put(bench, "DeploymentExecution", deployment_execution_ref=f"deployment:p.{name}", project_ref="project:p",
+            deployment_name=name, status="completed", started_at=AT, ended_at=AT, **artifact, **of_run)  # fmt: skip
+    bench.catch_up()
+    with closing(bench.catalog.connect()) as connection:
+        sources = Sources(connection, bench.log, bench.log.committed, ())
+        found = run_answers.artifact_origin(sources, q.ArtifactOriginRequest(artifact_ref=REF))
+    assert [each.name for each in found.deployments] == ["here"]
