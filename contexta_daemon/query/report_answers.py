@@ -40,7 +40,7 @@ from contexta_daemon.catalog.tally import NO_RANK
 from .finding import component_of, find_run
 from .fleet_answers import make_alerts, make_trend, series_of, which_runs
 from .run_answers import runs_to_compare
-from .series import SeriesWanted
+from .series_wanted import SeriesWanted
 from .sources import Sources
 
 MAX_CURVES = 8

@@ -38,7 +38,7 @@ from contexta_daemon.catalog.tally import NO_RANK
 from .finding import find_run
 from .pages import Pages
 from .records import Cursor, RecordFilter
-from .series import SeriesWanted, count_points
+from .series_wanted import SeriesWanted, count_points
 from .sources import Sources
 
 MAX_COMPARED = 200

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from contexta.errors import NotFoundError, ValidationError
+from contexta.errors import ValidationError
 from contexta.interpretation.downsample import downsample
 from contexta.v1 import query_pb2
 from contexta_daemon.batches import BadBatchError, DecodedBatch, decode, decode_step
@@ -21,12 +21,11 @@ from contexta_daemon.catalog import BEGINNING
 from contexta_daemon.catalog.observations import as_float, whole_number
 from contexta_daemon.catalog.ranges import IdSet
 from contexta_daemon.catalog.schema import HAS_METRICS, HAS_STORED
-from contexta_daemon.catalog.tally import NO_RANK
 from contexta_daemon.columns import ColumnPoints, read_columns, stored_metric
 from contexta_daemon.columns.gathering import Series
 from contexta_daemon.log import LogCorruptError, LogTruncatedError, Position, ReadableLog
 
-from .finding import FoundRun, find_run
+from .series_wanted import SeriesWanted, count_points, is_summed_up, no_metric, unit_of
 
 MAX_REPLY_BYTES = 256 << 20  # what a channel takes is a little more; the answer is made in memory
 BYTES_A_POINT = 8 + 1 + 8 + 8 + 4
@@ -89,20 +88,6 @@ class _Source:
     scopes: frozenset[int]
 
 
-@dataclass(frozen=True, slots=True)
-class SeriesWanted:
-    """Which points of a run: of a metric, of a stage ("": of none), of a rank (NO_RANK: of none). None: any."""
-
-    run: FoundRun
-    key: str
-    stage: str | None = None
-    rank: int | None = None
-
-    def is_of_rank(self, rank: int | None) -> bool:
-        """Whether what a process of this rank captured is wanted."""
-        return self.rank is None or self.rank == (NO_RANK if rank is None else rank)
-
-
 def read_series(
     connection: sqlite3.Connection,
     log: ReadableLog,
@@ -115,10 +100,7 @@ def read_series(
     Raises NotFoundError for a run, stage or metric that is not there, ValidationError for more points than travel in
     one answer.
     """
-    run = find_run(connection, request.run_id, request.attempt)
-    stage = _stage(connection, run, request.stage_id, request.stage_name)
-    rank = request.rank if request.HasField("rank") else None
-    wanted = SeriesWanted(run, request.metric_key, stage, rank)
+    wanted = SeriesWanted.of(connection, request)
     count = sum(count_points(connection, wanted).values())
     if min(count, request.max_points or count) > MAX_POINTS:
         raise ValidationError(
@@ -144,8 +126,8 @@ def read_points(
     GetStepSeriesRequest. Raises NotFoundError where the run has no such metric.
     """
     run = wanted.run
-    if not _is_summed_up(connection, run, wanted.key):
-        raise _no_metric(connection, run, wanted.key)
+    if not is_summed_up(connection, run, wanted.key):
+        raise no_metric(connection, run, wanted.key)
     sources = _sources(connection, wanted)
     points, start = _Points(), BEGINNING
     if columns is not None:
@@ -161,32 +143,7 @@ def read_points(
     for source in sources:
         _read_source(connection, log, source, start, points)
     _read_stored(connection, log, wanted, start, points)
-    return _reply(run.run_ref, wanted.stage or "", _unit(connection, wanted), points, max_points)
-
-
-def count_points(connection: sqlite3.Connection, wanted: SeriesWanted) -> dict[int, int]:
-    """Return how many points each rank has (NO_RANK: those of none), in the order of ranks. None of them is read."""
-    rows = connection.execute(
-        "SELECT rank, sum(points) FROM summaries WHERE run = ?1 AND key = ?2 AND (?3 IS NULL OR stage_ref = ?3) "
-        "AND (?4 IS NULL OR rank = ?4) GROUP BY rank ORDER BY rank",
-        (wanted.run.id, wanted.key, wanted.stage, wanted.rank),
-    )
-    return dict(rows.fetchall())
-
-
-def _stage(connection: sqlite3.Connection, run: FoundRun, stage_id: str, stage_name: str) -> str | None:
-    if not stage_id and not stage_name:
-        return None
-    row = connection.execute(
-        "SELECT ref FROM scopes WHERE run = ? AND kind = 2 AND (ref = ? OR name = ?)", (run.id, stage_id, stage_name)
-    ).fetchone()
-    if row is None:
-        stages = connection.execute("SELECT name FROM scopes WHERE run = ? AND kind = 2", (run.id,))
-        names = [each[0] for each in stages]
-        raise NotFoundError(
-            f"{run.run_ref} has no stage {stage_id or stage_name!r}; it has {', '.join(names) or 'none'}."
-        )
-    return str(row[0])
+    return _reply(run.run_ref, wanted.stage or "", unit_of(connection, wanted), points, max_points)
 
 
 def _sources(connection: sqlite3.Connection, wanted: SeriesWanted) -> list[_Source]:
@@ -214,32 +171,6 @@ def _scopes(connection: sqlite3.Connection, wanted: SeriesWanted, session: int) 
         (session, wanted.run.id, wanted.stage),
     )
     return frozenset(row[0] for row in rows)
-
-
-def _is_summed_up(connection: sqlite3.Connection, run: FoundRun, key: str) -> bool:
-    """Whether a metric was captured, or put through a store. It is written with the catalog's position, so that it
-    holds of all that the catalog has applied."""
-    found = connection.execute("SELECT 1 FROM summaries WHERE run = ? AND key = ? LIMIT 1", (run.id, key)).fetchone()
-    return found is not None
-
-
-def _no_metric(connection: sqlite3.Connection, run: FoundRun, key: str) -> NotFoundError:
-    from difflib import get_close_matches
-
-    keys = [row[0] for row in connection.execute("SELECT DISTINCT key FROM summaries WHERE run = ?", (run.id,))]
-    near = get_close_matches(key, keys, n=1, cutoff=0.4)
-    hint = f" The nearest is {near[0]!r}." if near else f" It has {', '.join(sorted(keys)[:10])}." if keys else ""
-    return NotFoundError(f"{run.run_ref} has no metric {key!r}.{hint}", details={"nearest": near[0] if near else ""})
-
-
-def _unit(connection: sqlite3.Connection, wanted: SeriesWanted) -> str:
-    """The unit in this run: a process may have captured the same key into another one in another unit."""
-    row = connection.execute(
-        "SELECT unit FROM summaries WHERE run = ?1 AND key = ?2 AND unit != '' AND (?3 IS NULL OR stage_ref = ?3) "
-        "AND (?4 IS NULL OR rank = ?4) LIMIT 1",
-        (wanted.run.id, wanted.key, wanted.stage, wanted.rank),
-    ).fetchone()
-    return str(row[0]) if row else ""
 
 
 def _read_source(

@@ -38,7 +38,8 @@ from .finding import FoundRun, find_run
 from .listing import Listing
 from .pages import Pages
 from .records import Cursor, RecordFilter
-from .series import SeriesWanted, count_points, read_points
+from .series import read_points
+from .series_wanted import SeriesWanted, count_points
 
 MAX_SCOPES = 10_000  # batches or samples of a run that a question looks at
 MAX_DEGRADED = 1_000

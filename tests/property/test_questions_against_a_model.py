@@ -39,7 +39,7 @@ from contexta_daemon.columns import work
 from contexta_daemon.query import Listing, find_run, read_series
 from contexta_daemon.query.fleet_answers import aggregate
 from contexta_daemon.query.run_answers import comparison, count_records, diagnosis, list_series
-from contexta_daemon.query.series import SeriesWanted
+from contexta_daemon.query.series_wanted import SeriesWanted
 from contexta_daemon.query.sources import Sources
 
 EXPECTED_STAGES = ("evaluate",)
