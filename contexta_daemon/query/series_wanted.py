@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from contexta.errors import NotFoundError
 from contexta.v1 import query_pb2
+from contexta_daemon.catalog.schema import STAGE
 from contexta_daemon.catalog.tally import NO_RANK
 
 from .finding import FoundRun, find_run
@@ -71,15 +72,16 @@ def no_metric(connection: sqlite3.Connection, run: FoundRun, key: str) -> NotFou
 
 
 def _stage(connection: sqlite3.Connection, run: FoundRun, stage_id: str, stage_name: str) -> str | None:
+    """Return the reference of the stage that has the id and the name, where they are given; None: any stage."""
     if not stage_id and not stage_name:
         return None
     row = connection.execute(
-        "SELECT ref FROM scopes WHERE run = ? AND kind = 2 AND (ref = ? OR name = ?)", (run.id, stage_id, stage_name)
+        "SELECT ref FROM scopes WHERE run = ? AND kind = ? AND ? IN ('', ref) AND ? IN ('', name) ORDER BY ord, id",
+        (run.id, STAGE, stage_id, stage_name),
     ).fetchone()
     if row is None:
-        stages = connection.execute("SELECT name FROM scopes WHERE run = ? AND kind = 2", (run.id,))
+        stages = connection.execute("SELECT name FROM scopes WHERE run = ? AND kind = ?", (run.id, STAGE))
         names = [each[0] for each in stages]
-        raise NotFoundError(
-            f"{run.run_ref} has no stage {stage_id or stage_name!r}; it has {', '.join(names) or 'none'}."
-        )
+        asked = f"{stage_id!r} with the name {stage_name!r}" if stage_id and stage_name else repr(stage_id or stage_name)
+        raise NotFoundError(f"{run.run_ref} has no stage {asked}; it has {', '.join(names) or 'none'}.")
     return str(row[0])
