@@ -42,6 +42,8 @@ _SCOPE = (
 
 # Of an artifact that several workers registered in a run, or that was put after it was captured, the last one counts.
 NEWEST_ARTIFACT = "NOT EXISTS (SELECT 1 FROM artifacts b WHERE b.ref = a.ref AND b.run = a.run AND b.id > a.id)"
+# Of a stage that was never put only records tell: it is named as its reference ends.
+STAGE_NAME = "coalesce(t.name, substr(m.stage_ref, 1 + length(rtrim(m.stage_ref, replace(m.stage_ref, '.', '')))))"
 
 
 class Listing:
@@ -265,10 +267,10 @@ def _run_conditions(request: query_pb2.ListRunsRequest) -> tuple[list[str], list
 
 
 # The newest point of a metric in a run, whichever of its workers captured it. NaN is NULL: no condition holds for it.
-_METRIC_CONDITION = """(
+_METRIC_CONDITION = f"""(
   SELECT m.last_value FROM summaries m LEFT JOIN scopes t ON t.run = m.run AND t.ref = m.stage_ref
-  WHERE m.run = r.id AND m.key = ? AND (? = '' OR t.name = ?)
-  ORDER BY m.last_ns DESC LIMIT 1) {operator} ?"""
+  WHERE m.run = r.id AND m.key = ? AND (? = '' OR {STAGE_NAME} = ?)
+  ORDER BY m.last_ns DESC LIMIT 1) {{operator}} ?"""
 
 _TAG = """EXISTS (
   SELECT 1 FROM json_each(iif(json_valid(r.tags_json), r.tags_json, '{{}}')) t WHERE t.key = ? AND {matches})"""

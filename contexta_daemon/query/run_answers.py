@@ -36,6 +36,7 @@ from contexta.v1 import query_pb2 as pb
 from contexta_daemon.catalog.tally import NO_RANK
 
 from .finding import find_run
+from .listing import STAGE_NAME
 from .pages import Pages
 from .records import Cursor, RecordFilter
 from .series_wanted import SeriesWanted, count_points
@@ -50,7 +51,7 @@ Int64s = npt.NDArray[np.int64]
 def list_series(sources: Sources, request: pb.ListSeriesRequest) -> pb.ListSeriesResponse:
     run = find_run(sources.connection, request.run_id, request.attempt)
     found = sources.summaries(
-        "m.run = ? AND ? IN ('', m.key) AND ? IN ('', coalesce(t.name, ''))",
+        f"m.run = ? AND ? IN ('', m.key) AND ? IN ('', {STAGE_NAME})",
         (run.id, request.metric_key, request.stage_name),
     )
     return pb.ListSeriesResponse(series=[to_message(each, pb.SeriesSummary) for each in found])

@@ -11,6 +11,19 @@ from contexta_daemon.catalog.schema import STAGE
 from contexta_daemon.catalog.tally import NO_RANK
 
 from .finding import FoundRun, find_run
+from .listing import STAGE_NAME
+
+_STAGE = """
+SELECT ref FROM scopes WHERE run = ?1 AND kind = ?2 AND ?3 IN ('', ref) AND ?4 IN ('', name) ORDER BY ord, id LIMIT 1
+"""
+_OF_RECORDS = """
+FROM summaries m LEFT JOIN scopes t ON t.run = m.run AND t.kind = ?2 AND t.ref = m.stage_ref
+WHERE m.run = ?1 AND m.stage_ref != ''
+"""
+_STAGE_OF_RECORDS = f"""
+SELECT m.stage_ref {_OF_RECORDS} AND ?3 IN ('', m.stage_ref) AND ?4 IN ('', {STAGE_NAME}) ORDER BY m.stage_ref LIMIT 1
+"""
+_STAGE_NAMES = f"SELECT name FROM scopes WHERE run = ?1 AND kind = ?2 UNION SELECT {STAGE_NAME} {_OF_RECORDS}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +88,10 @@ def _stage(connection: sqlite3.Connection, run: FoundRun, stage_id: str, stage_n
     """Return the reference of the stage that has the id and the name, where they are given; None: any stage."""
     if not stage_id and not stage_name:
         return None
-    row = connection.execute(
-        "SELECT ref FROM scopes WHERE run = ? AND kind = ? AND ? IN ('', ref) AND ? IN ('', name) ORDER BY ord, id",
-        (run.id, STAGE, stage_id, stage_name),
-    ).fetchone()
+    values = (run.id, STAGE, stage_id, stage_name)
+    row = connection.execute(_STAGE, values).fetchone() or connection.execute(_STAGE_OF_RECORDS, values).fetchone()
     if row is None:
-        stages = connection.execute("SELECT name FROM scopes WHERE run = ? AND kind = ?", (run.id, STAGE))
-        names = [each[0] for each in stages]
-        asked = f"{stage_id!r} with the name {stage_name!r}" if stage_id and stage_name else repr(stage_id or stage_name)
+        names = [each[0] for each in connection.execute(_STAGE_NAMES, (run.id, STAGE))]
+        asked = " with the name ".join(repr(each) for each in (stage_id, stage_name) if each)
         raise NotFoundError(f"{run.run_ref} has no stage {asked}; it has {', '.join(names) or 'none'}.")
     return str(row[0])

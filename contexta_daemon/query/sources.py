@@ -35,7 +35,7 @@ from contexta_daemon.catalog.tally import NO_RANK
 from contexta_daemon.log import Position, ReadableLog
 
 from .finding import FoundRun, find_run
-from .listing import Listing
+from .listing import STAGE_NAME, Listing
 from .pages import Pages
 from .records import Cursor, RecordFilter
 from .series import read_points
@@ -45,8 +45,8 @@ MAX_SCOPES = 10_000  # batches or samples of a run that a question looks at
 MAX_DEGRADED = 1_000
 POINTS_AT_ONCE = 4_000_000  # beyond, ranks are read one by one
 
-_SUMMARIES = """
-SELECT r.run_ref, m.key, m.stage_ref, coalesce(t.name, ''), m.rank, m.unit, m.points, m.points - m.finite,
+_SUMMARIES = f"""
+SELECT r.run_ref, m.key, m.stage_ref, {STAGE_NAME}, m.rank, m.unit, m.points, m.points - m.finite,
   m.first_value, m.last_value, m.least, m.greatest, m.mean, m.squares, m.finite, m.first_ns, m.last_ns, m.last_step,
   m.odd_step
 FROM summaries m JOIN runs r ON r.id = m.run LEFT JOIN scopes t ON t.run = m.run AND t.ref = m.stage_ref

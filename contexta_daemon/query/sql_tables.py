@@ -16,7 +16,7 @@ from contexta_daemon.batches import format_ns
 from contexta_daemon.catalog.observations import binding_status
 from contexta_daemon.catalog.schema import BATCH, SAMPLE, STAGE, STATES
 
-from .listing import NEWEST_ARTIFACT
+from .listing import NEWEST_ARTIFACT, STAGE_NAME
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +130,8 @@ TABLES = {
         "run_id VARCHAR, attempt INTEGER, metric_key VARCHAR, stage_id VARCHAR, stage_name VARCHAR, rank INTEGER, "
         "unit VARCHAR, count BIGINT, non_finite BIGINT, first DOUBLE, last DOUBLE, min DOUBLE, max DOUBLE, "
         "mean DOUBLE, std DOUBLE, first_at VARCHAR, last_at VARCHAR, last_step BIGINT, first_non_finite_step BIGINT",
-        "SELECT r.run_ref, r.attempt, m.key, nullif(m.stage_ref, ''), t.name, nullif(m.rank, -1), nullif(m.unit, ''), "
-        "m.points, m.points - m.finite, m.first_value, m.last_value, m.least, m.greatest, "
+        f"SELECT r.run_ref, r.attempt, m.key, nullif(m.stage_ref, ''), nullif({STAGE_NAME}, ''), nullif(m.rank, -1), "
+        "nullif(m.unit, ''), m.points, m.points - m.finite, m.first_value, m.last_value, m.least, m.greatest, "
         "iif(m.finite, m.mean, NULL), iif(m.finite, root(m.squares / m.finite), NULL), instant(m.first_ns), "
         "instant(m.last_ns), step_of(m.last_step), iif(m.points > m.finite, step_of(m.odd_step), NULL) "
         "FROM summaries m JOIN runs r ON r.id = m.run LEFT JOIN scopes t ON t.run = m.run AND t.ref = m.stage_ref "
