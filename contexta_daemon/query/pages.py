@@ -23,7 +23,9 @@ _INDEX = f"""
 SELECT segment, offset, session, kinds, keys FROM batches
 WHERE (segment, offset) >= (?1, ?2) AND (segment, offset) < (?3, ?4) AND kinds & ?5
   AND (min_ns < ?6 AND max_ns >= ?7 OR kinds & {HAS_STORED})
-  AND (?8 = 0 OR kinds & {_ANYWHERE} OR session IN (SELECT session FROM run_sessions WHERE run = ?8))
+  AND (?8 = 0 AND ?9 = '' OR kinds & {_ANYWHERE} OR session IN (
+    SELECT j.session FROM run_sessions j JOIN runs r ON r.id = j.run
+    WHERE r.id = ?8 OR r.run_ref = ?9 AND r.attempt >= ?10))
 ORDER BY segment, offset LIMIT {_INDEX_ROWS}
 """
 
@@ -70,7 +72,7 @@ class Pages:
                 _INDEX,
                 (
                     start.segment, start.offset, end.segment, end.offset, wanted.kinds, wanted.until_ns,
-                    wanted.from_ns, wanted.run,
+                    wanted.from_ns, wanted.run, wanted.run_ref, wanted.attempt,
                 ),
             ).fetchall()  # fmt: skip
             for segment, offset, session, kinds, keys in rows:

@@ -28,7 +28,7 @@ from contexta_daemon.catalog.schema import HAS_STORED, KIND_OF_RECORD
 from contexta_daemon.catalog.stored import StoredContent, content_of, stored_at
 from contexta_daemon.log import LoggedBatch, Position
 
-from .finding import component_of, find_run
+from .finding import FoundRun, component_of, find_run
 from .instants import MAX_NS, MIN_NS, asked_ns
 
 _ROWS_AT_ONCE = 1_024
@@ -58,9 +58,12 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True)
 class RecordFilter:
-    """What a record must be. run 0: any run; times in ns."""
+    """What a record must be. run: a row of runs, 0: any; run_ref: an attempt of this run from `attempt` on, "": any;
+    times in ns."""
 
     run: int = 0
+    run_ref: str = ""
+    attempt: int = 0
     newest_only: bool = True
     stage_id: str = ""
     batch_id: str = ""
@@ -72,15 +75,22 @@ class RecordFilter:
     until_ns: int = (1 << 63) - 1
 
     @classmethod
-    def of(cls, connection: sqlite3.Connection, asked: query_pb2.RecordFilter) -> RecordFilter:
-        """Check a filter and look its run up. Raises NotFoundError, AmbiguousError and ValidationError."""
+    def of(
+        cls, connection: sqlite3.Connection, asked: query_pb2.RecordFilter, *, following: bool = False
+    ) -> RecordFilter:
+        """Check a filter and look its run up. following: a run of which no attempt is named is its newest attempt and
+        those that come after it. Raises NotFoundError, AmbiguousError and ValidationError."""
         if asked.record_type and asked.record_type not in KIND_OF_RECORD:
             raise ValidationError(
                 f"record_type cannot be {asked.record_type!r}; it takes {', '.join(KIND_OF_RECORD)}.",
                 code="invalid_argument",
             )
+        run = find_run(connection, asked.run_id, asked.attempt) if asked.run_id else FoundRun(0, "", 0)
+        onwards = following and not asked.attempt
         return cls(
-            run=find_run(connection, asked.run_id, asked.attempt).id if asked.run_id else 0,
+            run=0 if onwards else run.id,
+            run_ref=run.run_ref if onwards else "",
+            attempt=run.attempt if onwards else 0,
             newest_only=not asked.all_attempts,
             stage_id=asked.stage_id,
             batch_id=asked.batch_id,
@@ -104,7 +114,9 @@ class RecordFilter:
         """Whether a record of a scope can match."""
         if self.run and scope.run != self.run:
             return False
-        if not self.run and self.newest_only and not newest:
+        if self.run_ref and (scope.run_ref != self.run_ref or scope.attempt < self.attempt):
+            return False
+        if not self.run and not self.run_ref and self.newest_only and not newest:
             return False
         if self.projects and scope.project not in self.projects:
             return False

@@ -162,7 +162,7 @@ class QueryService(query_pb2_grpc.QueryServicer):
     async def Tail(self, request: Any, context: Any) -> AsyncIterator[query_pb2.RecordPage]:  # noqa: N802
         start = Cursor() if request.from_start else Cursor(self._log.committed)
         await self._caught_up()
-        connection, pages = await self._open(request.filter, start)
+        connection, pages = await self._open(request.filter, start, following=True)
         try:
             while True:
                 end = self._runner.applied("catalog")
@@ -184,11 +184,14 @@ class QueryService(query_pb2_grpc.QueryServicer):
             )
         return Cursor.unpack(data[:cut])
 
-    async def _open(self, asked: query_pb2.RecordFilter, start: Cursor) -> tuple[sqlite3.Connection, Pages]:
+    async def _open(
+        self, asked: query_pb2.RecordFilter, start: Cursor, *, following: bool = False
+    ) -> tuple[sqlite3.Connection, Pages]:
         def look_up() -> tuple[sqlite3.Connection, Pages]:
             connection = self._catalog.connect()
             try:
-                return connection, Pages(self._log, connection, RecordFilter.of(connection, asked), start)
+                wanted = RecordFilter.of(connection, asked, following=following)
+                return connection, Pages(self._log, connection, wanted, start)
             except BaseException:
                 connection.close()
                 raise

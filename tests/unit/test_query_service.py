@@ -129,6 +129,44 @@ def test_tail_gives_records_as_they_become_durable_and_ends_with_the_daemon(tmp_
     running(tmp_path, play)
 
 
+@pytest.mark.parametrize(("attempt", "numbers"), [(0, [2.0, 3.0, 5.0, 6.0]), (1, [1.0]), (2, [2.0, 5.0])])
+def test_tail_of_a_run_goes_on_with_the_attempts_that_come_after_its_newest(tmp_path, attempt, numbers):
+    def captured(daemon, session, value):
+        daemon.add(session, columns=[columns([value], series=(1, 1))])
+
+    async def play(daemon):
+        for session in (1, 2):
+            daemon.add(session, session_opened(), run_opened(), key_defined(1, "x"))
+            captured(daemon, session, float(session))
+        asked = q.RecordFilter(run_id="run:p.r", attempt=attempt)
+        request = q.TailRequest(filter=asked, from_start=True)
+        found, numbers_found = anyio.create_memory_object_stream[float](100)
+
+        async def follow():
+            async for page in daemon.service.Tail(request, None):
+                for record in page.records:
+                    await found.send(record.number)
+
+        real, waits = daemon.service._more, anyio.Event()
+
+        async def more(at):
+            waits.set()
+            return await real(at)
+
+        daemon.service._more = more
+        async with found, numbers_found, anyio.create_task_group() as tasks:
+            tasks.start_soon(follow)
+            await waits.wait()  # it has read what there was
+            daemon.add(3, session_opened(), run_opened(), key_defined(1, "x"))
+            daemon.add(4, session_opened(), run_opened(ref="run:p.other"), key_defined(1, "x"))
+            for session, value in ((3, 3.0), (4, 4.0), (2, 5.0), (3, 6.0)):
+                captured(daemon, session, value)
+            assert [await numbers_found.receive() for _ in numbers] == numbers
+            daemon.stopping.set()
+
+    running(tmp_path, play)
+
+
 def test_a_run_that_is_not_there_ends_a_stream_with_what_is_nearest(tmp_path):
     async def play(daemon):
         begin(daemon)
