@@ -1,9 +1,14 @@
-"""Canonical models out of the catalog: those that were put as they were put, captured ones made from its tables."""
+"""Canonical models out of the catalog: those that were put as they were put, captured ones made from its tables.
+
+What is captured behind a put may open its thing again and end it otherwise: status and times are those of the tables,
+which a put writes too.
+"""
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from contexta.contract.json_text import dumps
@@ -13,6 +18,7 @@ from contexta_daemon.catalog.observations import from_json
 from contexta_daemon.catalog.schema import BATCH, OPERATION, SAMPLE, STAGE, STATES
 
 PAGE_MODELS = 500
+BECOMES = ("status", "started_at", "ended_at")
 Row = dict[str, Any]
 
 
@@ -20,10 +26,11 @@ def get_model(connection: sqlite3.Connection, model: str, ref: str) -> capture_p
     """Raises NotFoundError, and ValidationError for a model that there is not."""
     _check(model)
     row = connection.execute("SELECT json FROM stored_models WHERE model = ? AND ref = ?", (model, ref)).fetchone()
+    captured = next(_captured(connection, model, "= ?", (ref,)), None)
     if row is not None:
-        return capture_pb2.ModelStored(model=model, ref=ref, json=row[0])
-    for found in _captured(connection, model, ref=ref):
-        return found
+        return capture_pb2.ModelStored(model=model, ref=ref, json=_as_it_became(row[0], captured))
+    if captured is not None:
+        return _message(model, captured)
     known = [row[0] for row in connection.execute("SELECT ref FROM stored_models WHERE model = ?", (model,))]
     raise NotFoundError(f"There is no {model} {ref!r}.{nearest(ref, known)}")
 
@@ -31,15 +38,19 @@ def get_model(connection: sqlite3.Connection, model: str, ref: str) -> capture_p
 def list_models(connection: sqlite3.Connection, model: str, parent_ref: str) -> Iterator[capture_pb2.ModelStored]:
     """Yield the models, those that were put first; parent_ref: only what stands below it. Raises ValidationError."""
     _check(model)
+    became = {
+        fields[_REF_FIELDS[model]]: {name: fields[name] for name in BECOMES if name in fields}
+        for fields in _captured(connection, model, "IN (SELECT ref FROM stored_models WHERE model = ?)", (model,))
+    }
     seen = set()
     rows = connection.execute("SELECT ref, json FROM stored_models WHERE model = ? ORDER BY ref", (model,))
     for ref, text in rows:
         seen.add(ref)
         if _below(ref, parent_ref):
-            yield capture_pb2.ModelStored(model=model, ref=ref, json=text)
-    for found in _captured(connection, model):
-        if found.ref not in seen and _below(found.ref, parent_ref):
-            yield found
+            yield capture_pb2.ModelStored(model=model, ref=ref, json=_as_it_became(text, became.get(ref)))
+    for fields in _captured(connection, model):
+        if fields[_REF_FIELDS[model]] not in seen and _below(fields[_REF_FIELDS[model]], parent_ref):
+            yield _message(model, fields)
 
 
 def _check(model: str) -> None:
@@ -51,17 +62,32 @@ def _below(ref: str, parent_ref: str) -> bool:
     return not parent_ref or ref.partition(":")[2].startswith(f"{parent_ref.partition(':')[2]}.")
 
 
-def _captured(connection: sqlite3.Connection, model: str, ref: str = "") -> Iterator[capture_pb2.ModelStored]:
+def _captured(connection: sqlite3.Connection, model: str, which: str = "", values: Sequence[str] = ()) -> Iterator[Row]:
+    """Yield the fields of what the tables have. which: a condition on its reference."""
     query, column, make = MODELS[model]
     if not query:
         return
-    where = f" AND {column} = ?" if ref else ""
-    cursor = connection.execute(f"{query}{where} ORDER BY {column}", (ref,) if ref else ())
+    where = f" AND {column} {which}" if which else ""
+    cursor = connection.execute(f"{query}{where} ORDER BY {column}", values)
     names = [each[0] for each in cursor.description]
     for row in cursor:
         fields = make(dict(zip(names, row, strict=True)))
-        kept = {name: value for name, value in fields.items() if value not in (None, "")}
-        yield capture_pb2.ModelStored(model=model, ref=fields[_REF_FIELDS[model]], json=dumps(kept))
+        yield {name: value for name, value in fields.items() if value not in (None, "")}
+
+
+def _message(model: str, fields: Row) -> capture_pb2.ModelStored:
+    return capture_pb2.ModelStored(model=model, ref=fields[_REF_FIELDS[model]], json=dumps(fields))
+
+
+def _as_it_became(text: str, captured: Row | None) -> str:
+    """Return a model as it was put, but for what was captured behind that."""
+    if captured is None or "status" not in captured:
+        return text
+    put = json.loads(text)
+    if all(put.get(name) == captured.get(name) for name in BECOMES):
+        return text
+    rest = {name: value for name, value in put.items() if name not in BECOMES}
+    return dumps(rest | {name: captured[name] for name in BECOMES if name in captured})
 
 
 def _project(row: Row) -> Row:

@@ -5,15 +5,16 @@ from contextlib import closing
 
 import pytest
 from column_files import Bench
-from logged import columns, entry, key_defined, run_opened, scope_closed, scope_opened, session_opened
+from logged import NS, columns, entry, key_defined, run_opened, scope_closed, scope_opened, session_opened
 
 from contexta.v1 import capture_pb2 as pb
 from contexta.v1 import query_pb2 as q
 from contexta_daemon.query import Cursor, Listing, Pages, RecordFilter, fleet_answers, read_series
-from contexta_daemon.query.models import get_model
+from contexta_daemon.query.models import get_model, list_models
 from contexta_daemon.query.sources import Sources
 
 AT = "2026-01-01T00:00:00.000000Z"
+AGAIN = NS + 5_000
 LATER = "2026-01-01T00:00:01.000000Z"
 STAGE = {"stage_execution_ref": "stage:p.r.train", "run_ref": "run:p.r", "stage_name": "train", "started_at": AT}
 BATCH = {"batch_execution_ref": "batch:p.r.train.b", "run_ref": "run:p.r", "batch_name": "b", "started_at": AT}
@@ -22,6 +23,10 @@ SAMPLE = {"sample_observation_ref": "sample:p.r.train.b.x", "run_ref": "run:p.r"
 DEPLOYMENT = {"deployment_execution_ref": "deployment:p.d", "project_ref": "project:p", "deployment_name": "d",
               "started_at": AT}  # fmt: skip
 RUN = {"run_ref": "run:p.r", "project_ref": "project:p", "name": "r", "started_at": AT}
+DEPLOYED = pb.ScopeOpened(
+    scope_id=9, kind=pb.SCOPE_KIND_DEPLOYMENT, ref="deployment:p.d", name="d", project_name="p",
+    artifact_ref="artifact:p.r.m", metadata_json='{"kept": 1}',
+)  # fmt: skip
 ARTIFACT = {"artifact_ref": "artifact:p.r.m", "run_ref": "run:p.r", "artifact_kind": "model", "created_at": AT,
             "location_ref": "path:/m"}  # fmt: skip
 
@@ -102,14 +107,10 @@ def test_what_was_captured_in_a_scope_is_still_found_in_it_when_its_model_is_put
 
 
 def test_an_open_deployment_whose_model_is_put_still_ends_and_has_its_events(bench):
-    opened = pb.ScopeOpened(
-        scope_id=1, kind=pb.SCOPE_KIND_DEPLOYMENT, ref="deployment:p.d", name="d", project_name="p",
-        artifact_ref="artifact:p.r.m", metadata_json='{"kept": 1}',
-    )  # fmt: skip
-    bench.log.add(1, session_opened(), entry(scope_opened=opened), run_opened(2))
+    bench.log.add(1, session_opened(), entry(scope_opened=DEPLOYED), run_opened(2))
     bench.run()
     put(bench, "DeploymentExecution", DEPLOYMENT, status="open")
-    bench.log.add(1, entry(event=pb.EventCaptured(scope_id=1, key="e")), scope_closed(1, "failed"))
+    bench.log.add(1, entry(event=pb.EventCaptured(scope_id=9, key="e")), scope_closed(9, "failed"))
     _, _, (deployment,) = listed(bench)
     assert (deployment.status, deployment.artifact_ref, deployment.metadata_json) == (
         "failed", "artifact:p.r.m", '{"kept": 1}')  # fmt: skip
@@ -128,3 +129,56 @@ def test_what_is_put_is_found_by_words_in_any_letters(bench):
         assert json.loads(run.metadata_json) == {"description": "최종 Größe"}
         for word in ("메모", "한글"):
             assert len(fleet_answers.search_artifacts(sources, q.SearchRequest(text=word)).artifacts) == 1
+
+
+# --- what is captured behind a put ---
+
+
+@pytest.mark.parametrize("of_list", [False, True], ids=["get", "list"])
+def test_a_model_is_as_it_was_put_until_more_is_captured(bench, of_list):
+    def now(model, ref):
+        if of_list:
+            with closing(bench.catalog.connect()) as connection:
+                (found,) = list_models(connection, model, "")
+            return json.loads(found.json)
+        return got(bench, model, ref)
+
+    captured(bench)
+    bench.log.add(1, entry(scope_opened=DEPLOYED), scope_closed(9))
+    ended = {"status": "completed", "ended_at": "2026-01-01T01:00:00Z"}
+    put_over = {"Run": RUN | {"description": "kept"}, "StageExecution": STAGE, "BatchExecution": BATCH,
+                "DeploymentExecution": DEPLOYMENT}  # fmt: skip
+    for model, fields in put_over.items():
+        put(bench, model, fields, **ended)
+    bench.catch_up()
+    refs = {model: next(iter(fields.values())) for model, fields in put_over.items()}
+    for model, fields in put_over.items():
+        assert now(model, refs[model]) == fields | ended
+    again = [
+        run_opened(1, time_ns=AGAIN),
+        scope_opened(2, 1, "stage", "stage:p.r.train", time_ns=AGAIN),
+        scope_opened(3, 2, "batch", "batch:p.r.train.b", time_ns=AGAIN),
+        entry(AGAIN, scope_opened=DEPLOYED),
+    ]
+    bench.log.add(1, *again)
+    bench.catch_up()
+    for model, fields in put_over.items():
+        found = now(model, refs[model])
+        assert (found["status"], found["started_at"]) == ("open", "2026-01-01T00:00:00.000005Z")
+        assert "ended_at" not in found and found.keys() == (fields | {"status": ""}).keys()
+    bench.log.add(1, *[scope_closed(scope, "failed") for scope in (9, 3, 2, 1)])
+    bench.catch_up()
+    run, (stage,), (deployment,) = listed(bench)
+    assert {run.status, stage.status, deployment.status} == {"failed"}
+    for model, fields in put_over.items():
+        started_at = "2026-01-01T00:00:00.000005Z"
+        expected = fields | {"status": "failed", "started_at": started_at, "ended_at": LATER}
+        assert now(model, refs[model]) == expected
+
+
+def test_a_sample_is_as_it_was_put(bench):
+    captured(bench)
+    put(bench, "SampleObservation", SAMPLE, observed_at="2026-01-01T00:00:00Z", metadata={"a": 1})
+    bench.catch_up()
+    assert got(bench, "SampleObservation", SAMPLE["sample_observation_ref"]) == {
+        **SAMPLE, "observed_at": "2026-01-01T00:00:00Z", "metadata": {"a": 1}}  # fmt: skip
