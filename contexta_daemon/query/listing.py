@@ -10,7 +10,7 @@ from typing import Any
 from contexta.contract.json_text import dumps
 from contexta.errors import ValidationError
 from contexta.v1 import query_pb2
-from contexta_daemon.batches import format_ns
+from contexta_daemon.batches import format_ns, parse_instant
 from contexta_daemon.catalog.observations import as_float, binding_status
 from contexta_daemon.catalog.schema import BATCH, SAMPLE, STAGE, STATES
 
@@ -203,14 +203,17 @@ class Listing:
         return query_pb2.ListWorkersResponse(workers=workers)
 
     def environment(self, request: query_pb2.GetEnvironmentRequest) -> query_pb2.GetEnvironmentResponse:
+        """Of several the one that was put, else that of the first worker; of several of these the newest."""
         run = find_run(self._connection, request.run_id, request.attempt)
-        row = self._connection.execute(
+        rows = self._connection.execute(
             "SELECT ref, captured_at, python_version, platform, packages_json, environment_variables_json, "
-            "command_json, host, git_json, details_json FROM environments WHERE run = ? ORDER BY session LIMIT 1",
+            "command_json, host, git_json, details_json FROM environments "
+            "WHERE run = ?1 AND session = (SELECT min(session) FROM environments WHERE run = ?1) ORDER BY ref",
             (run.id,),
-        ).fetchone()
-        if row is None:
+        ).fetchall()
+        if not rows:
             return query_pb2.GetEnvironmentResponse(found=False)
+        row = max(rows, key=lambda each: parse_instant(each[1]))
         return query_pb2.GetEnvironmentResponse(
             found=True, environment_ref=row[0], captured_at=row[1], python_version=row[2], platform=row[3],
             packages_json=row[4], environment_variables_json=row[5], command_json=row[6], host=row[7],

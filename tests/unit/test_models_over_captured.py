@@ -182,3 +182,15 @@ def test_a_sample_is_as_it_was_put(bench):
     bench.catch_up()
     assert got(bench, "SampleObservation", SAMPLE["sample_observation_ref"]) == {
         **SAMPLE, "observed_at": "2026-01-01T00:00:00Z", "metadata": {"a": 1}}  # fmt: skip
+
+
+def test_of_several_environments_that_were_put_the_newest_counts(bench):
+    captured(bench)
+    for ref, at in (("a", "2026-01-01T00:00:00Z"), ("c", "2026-01-01T00:00:00.5Z"), ("b", "2026-01-01T00:00:01Z"),
+                    ("d", "2026-01-01T00:00:00.25Z")):  # fmt: skip
+        put(bench, "EnvironmentSnapshot", {"environment_snapshot_ref": f"environment:p.r.{ref}", "run_ref": "run:p.r",
+            "captured_at": at, "python_version": ref, "platform": "x"})  # fmt: skip
+        bench.catch_up()
+        with closing(bench.catalog.connect()) as connection:
+            found = Listing(connection).environment(q.GetEnvironmentRequest(run_id="r"))
+        assert found.python_version == {"d": "b"}.get(ref, ref)
