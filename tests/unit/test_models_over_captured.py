@@ -154,11 +154,14 @@ def test_a_model_is_as_it_was_put_until_more_is_captured(bench, of_list):
     refs = {model: next(iter(fields.values())) for model, fields in put_over.items()}
     for model, fields in put_over.items():
         assert now(model, refs[model]) == fields | ended
+    deployed = pb.ScopeOpened()
+    deployed.CopyFrom(DEPLOYED)
+    deployed.scope_id = 19
     again = [
-        run_opened(1, time_ns=AGAIN),
-        scope_opened(2, 1, "stage", "stage:p.r.train", time_ns=AGAIN),
-        scope_opened(3, 2, "batch", "batch:p.r.train.b", time_ns=AGAIN),
-        entry(AGAIN, scope_opened=DEPLOYED),
+        run_opened(11, time_ns=AGAIN),
+        scope_opened(12, 11, "stage", "stage:p.r.train", time_ns=AGAIN),
+        scope_opened(13, 12, "batch", "batch:p.r.train.b", time_ns=AGAIN),
+        entry(AGAIN, scope_opened=deployed),
     ]
     bench.log.add(1, *again)
     bench.catch_up()
@@ -166,7 +169,7 @@ def test_a_model_is_as_it_was_put_until_more_is_captured(bench, of_list):
         found = now(model, refs[model])
         assert (found["status"], found["started_at"]) == ("open", "2026-01-01T00:00:00.000005Z")
         assert "ended_at" not in found and found.keys() == (fields | {"status": ""}).keys()
-    bench.log.add(1, *[scope_closed(scope, "failed") for scope in (9, 3, 2, 1)])
+    bench.log.add(1, *[scope_closed(scope, "failed") for scope in (19, 13, 12, 11)])
     bench.catch_up()
     run, (stage,), (deployment,) = listed(bench)
     assert {run.status, stage.status, deployment.status} == {"failed"}
