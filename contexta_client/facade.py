@@ -42,8 +42,9 @@ class Contexta(Asking):
 
         Raises ConfigError for a key that does not exist or a value it cannot take.
         """
-        self.config = load_config(profile=profile, workspace=workspace, patch=config)
-        self.recorder = recorder = Recorder(self.config, sinks=sinks)
+        settings = load_config(profile=profile, workspace=workspace, patch=config)
+        self.recorder = recorder = Recorder(settings, sinks=sinks)
+        self.config = recorder.config
         recorder.artifact_waiter = self._wait_for_hash
         self.run = recorder.run
         self.deployment = recorder.deployment

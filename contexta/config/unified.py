@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ..errors import ConfigError
 from . import sections
 from .checking import Section, choice, unknown_key, wrong_value
 
@@ -37,14 +38,30 @@ class UnifiedConfig(Section):
         """
         return UnifiedConfig.from_dict(merge(self.to_dict(), checked_patch(patch)))
 
+    def anchored(self) -> UnifiedConfig:
+        """Return a copy with absolute workspace paths, so that a later change of the working folder moves nothing.
+
+        Raises ConfigError for a relative path where the working folder was removed.
+        """
+        names = ["root_path", *sections.WorkspaceConfig.path_names()]
+        try:
+            paths = {name: os.path.abspath(getattr(self.workspace, name)) for name in names}  # noqa: PTH100 - see below
+        except FileNotFoundError as error:
+            raise ConfigError(
+                f"The workspace {str(self.workspace.root_path)!r} is relative to a working folder that was removed. "
+                "Write an absolute path, or change to a folder that is there.",
+                code="working_folder_removed",
+                details={"key": "workspace.root_path"},
+                cause=error,
+            ) from error
+        return replace(self, workspace=replace(self.workspace, **paths))  # not resolved: links stay as given
+
     def for_services(self) -> dict[str, Any]:
-        """Return `to_dict()` with absolute workspace paths: what sender and daemon, who run elsewhere, are told."""
-        values = self.to_dict()
-        values["workspace"] = {
-            name: os.path.abspath(value) if name.endswith("_path") else value  # noqa: PTH100 - links stay as given
-            for name, value in values["workspace"].items()
-        }
-        return values
+        """Return `to_dict()` with absolute workspace paths: what sender and daemon, who run elsewhere, are told.
+
+        Raises ConfigError as `anchored`.
+        """
+        return self.anchored().to_dict()
 
 
 SECTIONS: dict[str, type[Section]] = {

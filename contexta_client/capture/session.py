@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from threading import RLock
 from time import monotonic, time_ns
 from typing import TYPE_CHECKING, Any
@@ -43,17 +42,18 @@ class Recorder(InnermostCalls):
     def __init__(self, config: UnifiedConfig, *, sinks: Sequence[Sink] | None = None) -> None:
         """config: complete. sinks: the user's own, besides the JSON Lines files that the daemon writes.
 
-        Touches no disk and starts nothing. Raises ConfigError and ValidationError.
+        Its paths are made absolute here: a program may change its working folder before its first run. Touches no
+        disk and starts nothing. Raises ConfigError and ValidationError.
         """
-        self.config = config
+        self.config = config = config.anchored()
         self.enabled = config.capture.enabled
         self.project_name = config.project_name
         self.project_component = slug(config.project_name, what="project_name")
-        self.workspace = _absolute(config.workspace.root_path)
+        self.workspace = config.workspace.root_path
         own = tuple(sinks or ())
         mirrored: tuple[Sink, ...] = ()
         if config.capture.local_jsonl and self.enabled:
-            mirrored = (MirroredJsonlSink(_absolute(config.workspace.cache_path) / "capture"),)
+            mirrored = (MirroredJsonlSink(config.workspace.cache_path / "capture"),)
         self.sinks: tuple[Sink, ...] = (*mirrored, *own)
         self.feed = SinkFeed(self, [sink for sink in own if not isinstance(sink, MirroredJsonlSink)])
         capture = config.capture
@@ -362,7 +362,3 @@ class Recorder(InnermostCalls):
         stream.release()
         with self.lock:
             self._stream = None
-
-
-def _absolute(path: Path) -> Path:
-    return Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow links

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -95,6 +96,33 @@ def test_the_workspace_is_the_given_one_or_that_of_the_configuration(
     assert Contexta(workspace="given").recorder.workspace == tmp_path / "given"
     complete = load_config(workspace=tmp_path / "complete")
     assert Contexta.open(config=complete).recorder.workspace == tmp_path / "complete"
+
+
+def test_a_program_that_changes_its_working_folder_before_its_first_run_keeps_its_workspace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CONTEXTA_SPOOL_DIR", str(tmp_path / "spools"))
+    monkeypatch.chdir(tmp_path)
+    ctx = Contexta(workspace="ws", config={"daemon": {"autostart": False}, "capture": {"exit_timeout_s": 0.2}})
+    (tmp_path / "out").mkdir()
+    monkeypatch.chdir(tmp_path / "out")
+    with ctx.run("r"):
+        settings = json.loads(next((tmp_path / "spools").glob("*/*/config.json")).read_text())
+    assert settings["workspace"]["root_path"] == str(tmp_path / "ws")
+    assert settings["workspace"]["records_path"] == str(tmp_path / "ws" / "records")
+    assert ctx._connect()._config == ctx.config.for_services() == settings
+    ctx.close()
+
+
+def test_a_relative_workspace_in_a_folder_that_was_removed_is_refused_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(errors.ConfigError, match="absolute path"):
+        Contexta()
+    assert Contexta(workspace=tmp_path / "ws").recorder.workspace == tmp_path / "ws"
 
 
 def test_a_wrong_configuration_key_names_the_nearest(made) -> None:
