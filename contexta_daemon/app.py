@@ -20,7 +20,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from contexta._file_limit import raise_file_limit
-from contexta._log_lines import LINE, PlainFormatter
+from contexta._log_lines import LINE, PlainFormatter, log_level
 from contexta._priority import give_way
 from contexta._version import PROTOCOL_MAX, PROTOCOL_MIN, __version__
 from contexta.config import UnifiedConfig, load_config
@@ -354,5 +354,4 @@ def _start_logging(path: Path, *, to_terminal: bool) -> None:
         handlers.append(TerminalLines())
     for handler in handlers:
         handler.setFormatter(PlainFormatter(LINE))
-    level = os.environ.get("CONTEXTA_LOG_LEVEL", "INFO")
-    logging.basicConfig(handlers=handlers or [logging.NullHandler()], level=level)
+    logging.basicConfig(handlers=handlers or [logging.NullHandler()], level=log_level())

@@ -14,7 +14,7 @@ from time import monotonic, time
 from typing import TYPE_CHECKING, Any
 
 from contexta._file_limit import raise_file_limit
-from contexta._log_lines import LINE, PlainFormatter
+from contexta._log_lines import LINE, PlainFormatter, log_level
 from contexta._priority import give_way
 from contexta._private_folders import make_folder, refuse_strangers
 from contexta_client.capture import spool_place
@@ -124,7 +124,7 @@ def start_log(workspace: Path) -> None:
         handler = logging.NullHandler()
     handler.setFormatter(PlainFormatter(LINE))
     root = logging.getLogger("contexta")
-    root.setLevel(os.environ.get("CONTEXTA_LOG_LEVEL", "INFO"))
+    root.setLevel(log_level())
     root.addHandler(handler)
 
 

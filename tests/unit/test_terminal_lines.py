@@ -1,10 +1,13 @@
-"""Log lines for a terminal: in order, and never in the way of who logs them."""
+"""Log lines for a terminal: in order, and never in the way of who logs them. And which lines are logged."""
 
 from __future__ import annotations
 
 import logging
 import os
 
+import pytest
+
+from contexta._log_lines import log_level
 from contexta_daemon.terminal_lines import WAITING_LINES, TerminalLines
 
 
@@ -34,3 +37,17 @@ def test_who_logs_does_not_wait_for_a_reader_that_never_comes() -> None:
     assert not lines._thread.is_alive()
     os.close(writing)
     lines.handle(record("nobody is there"))
+
+
+@pytest.mark.parametrize(
+    ("named", "level"),
+    [("debug", logging.DEBUG), ("WARNING", logging.WARNING), (" Error ", logging.ERROR), ("verbose", logging.INFO),
+     ("", logging.INFO), (None, logging.INFO)],
+)  # fmt: skip
+def test_a_log_level_is_named_in_any_case_and_an_unknown_one_keeps_no_service_from_starting(
+    named: str | None, level: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CONTEXTA_LOG_LEVEL", raising=False)
+    if named is not None:
+        monkeypatch.setenv("CONTEXTA_LOG_LEVEL", named)
+    assert log_level() == level
