@@ -101,8 +101,11 @@ class SenderStart:
 
 
 def sender_environment() -> dict[str, str]:
-    """Return this process's environment, with what makes contexta_client importable wherever it was imported from."""
+    """Return this process's environment, with what makes contexta_client importable wherever it was imported from, and
+    with the spools where they are for this process: the sender runs in another working folder."""
     environment = dict(os.environ)
+    if base := spool_place.given_base():
+        environment[spool_place.BASE_VARIABLE] = base
     home = str(Path(__file__).resolve().parents[2])
     if Path(home).name not in ("site-packages", "dist-packages"):
         given = environment.get("PYTHONPATH", "")

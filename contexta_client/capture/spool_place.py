@@ -12,10 +12,12 @@ import stat
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 
 from contexta._private_folders import make_folder
+from contexta.errors import ConfigError
 
 BASE_VARIABLE = "CONTEXTA_SPOOL_DIR"
 MEMORY_BASE = Path("/dev/shm")
@@ -38,7 +40,7 @@ def workspace_hash(workspace: str | os.PathLike[str]) -> str:
 
 def candidate_bases(workspace: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield the folders that spool roots may lie under, the preferred one first."""
-    given = os.environ.get(BASE_VARIABLE)
+    given = given_base()
     if given:
         yield Path(os.path.realpath(given))
         return
@@ -47,7 +49,33 @@ def candidate_bases(workspace: str | os.PathLike[str]) -> Iterator[Path]:
     yield Path(os.path.realpath(workspace), "cache", "spool")
     from tempfile import gettempdir  # needed rarely, and some milliseconds to import
 
-    yield Path(os.path.realpath(gettempdir()))
+    try:
+        temporary = gettempdir()
+    except OSError:  # there is none that can be written, as in a container without: the others have to do
+        return
+    yield Path(os.path.realpath(temporary))
+
+
+def given_base() -> str:
+    """Return the absolute path of CONTEXTA_SPOOL_DIR, empty where it is not set."""
+    given = os.environ.get(BASE_VARIABLE)
+    return _absolute(given) if given else ""
+
+
+@lru_cache(maxsize=8)
+def _absolute(given: str) -> str:
+    """A relative path means the working folder in which it was met first: a program may change it later, and the sender
+    does at once. Raises ConfigError."""
+    try:
+        return os.path.abspath(given)  # noqa: PTH100 - resolve() would follow links
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"{BASE_VARIABLE} is {given!r}, which is relative to a working folder that was removed. Write an absolute "
+            "path.",
+            code="working_folder_removed",
+            details={"key": BASE_VARIABLE},
+            cause=error,
+        ) from error
 
 
 def candidate_roots(workspace: str | os.PathLike[str]) -> list[Path]:

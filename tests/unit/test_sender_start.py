@@ -129,6 +129,20 @@ def test_the_package_is_importable_for_the_sender_and_nothing_is_taken_away(monk
     assert sender_environment()["PYTHONPATH"] == f"/a:{home}"
 
 
+def test_a_relative_folder_for_spools_is_the_same_one_for_the_sender_and_after_a_change_of_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"spools-of-{tmp_path.name}"
+    monkeypatch.setenv(spool_place.BASE_VARIABLE, name)
+    monkeypatch.chdir(tmp_path)
+    root = spool_place.choose_root(tmp_path / "ws", 1)
+    assert root.is_relative_to(tmp_path / name)
+    (tmp_path / "out").mkdir()
+    monkeypatch.chdir(tmp_path / "out")
+    assert spool_place.candidate_roots(tmp_path / "ws") == [root]
+    assert sender_environment()[spool_place.BASE_VARIABLE] == str(tmp_path / name)
+
+
 def test_a_sender_that_cannot_come_up_says_why_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "spools").write_text("a file where the folder should be")
     command = [sys.executable, "-P", "-m", "contexta_client.sender", "--workspace", str(tmp_path / "ws")]

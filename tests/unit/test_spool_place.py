@@ -47,6 +47,16 @@ def test_memory_comes_first_then_the_workspace_then_the_temporary_folder(
     assert len(bases) == 3
 
 
+def test_without_a_temporary_folder_the_other_places_are_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> str:
+        raise FileNotFoundError
+
+    monkeypatch.delenv(spool_place.BASE_VARIABLE, raising=False)
+    monkeypatch.setattr(spool_place, "MEMORY_BASE", tmp_path)
+    monkeypatch.setattr("tempfile.gettempdir", refuse)
+    assert list(spool_place.candidate_bases(tmp_path / "workspace"))[-1] == tmp_path / "workspace" / "cache" / "spool"
+
+
 def test_a_base_without_room_is_passed_over_and_the_roomiest_taken_when_none_has_enough(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
