@@ -45,7 +45,8 @@ def wait(
 ) -> bool:
     """Wait until a ticket is answered. Returns False when the time is over, or nobody will ever answer.
 
-    unreachable_s: the longest wait when the daemon is known to be unreachable; None: the whole time all the same.
+    unreachable_s: the longest wait when the daemon is known to be unreachable, or no sender comes up; None: the whole
+    time all the same, but not for ever where no sender comes up.
     """
     header = stream.spool.words
     started = monotonic()
@@ -55,8 +56,11 @@ def wait(
         now = monotonic()
         if end is not None and now >= end:
             return False
-        away = unreachable_s is not None and header[fmt.DELIVERY_STATE] == fmt.UNREACHABLE
-        if away and now >= started + (unreachable_s or 0.0):
+        if unreachable_s is not None:
+            away = header[fmt.DELIVERY_STATE] == fmt.UNREACHABLE or sender.is_missing()
+        else:
+            away = end is None and sender.is_missing()
+        if away and now >= started + (UNREACHABLE_S if unreachable_s is None else unreachable_s):
             return False
         if now >= look_at:
             look_at = now + LOOK_EVERY_S

@@ -18,6 +18,7 @@ from contexta._log_lines import LINE, PlainFormatter, log_level
 from contexta._priority import give_way
 from contexta._private_folders import make_folder, refuse_strangers
 from contexta_client.capture import spool_place
+from contexta_client.capture.sender_start import FAILURE
 
 if TYPE_CHECKING:
     from .service import Service
@@ -35,8 +36,11 @@ def main() -> int:
     try:
         service = elected(Path(os.path.realpath(arguments.workspace)), foreground=arguments.foreground)
     except OSError as error:
-        print(f"contexta-sender: {error}", file=sys.stderr)
+        print(f"{FAILURE}{error}", file=sys.stderr)
         return 1
+    except Exception as error:
+        print(f"{FAILURE}{type(error).__name__}: {error}", file=sys.stderr)
+        raise
     if service is None:
         return 0
     log = logging.getLogger("contexta.sender")
@@ -60,8 +64,6 @@ def elected(workspace: Path, *, foreground: bool) -> Service | None:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return None
-    if not foreground:
-        leave_terminal()
     config = read_config(control)
     give_way(int(config.get("daemon", {}).get("nice", 10)), own_session=not foreground)
     raise_file_limit()
@@ -73,6 +75,8 @@ def elected(workspace: Path, *, foreground: bool) -> Service | None:
     remove_forsaken(service.spools.roots, time())
     if workspace.is_dir() or service.spools.wanted():  # a deleted workspace is not made again for nothing
         start_log(workspace)
+    if not foreground:  # only now: until here the starter is told what goes wrong
+        leave_terminal()
     return service
 
 

@@ -12,8 +12,10 @@ from pathlib import Path
 from time import monotonic_ns
 
 import pytest
+from capturing import Capturing
 from waiting import wait_until
 
+from contexta.errors import DeadlineError
 from contexta_client.capture import notices, sender_start, spool_place
 from contexta_client.capture.sender_start import SenderStart, sender_environment
 
@@ -127,6 +129,77 @@ def test_the_package_is_importable_for_the_sender_and_nothing_is_taken_away(monk
     assert environment["OTHER"] == "kept"
     monkeypatch.setenv("PYTHONPATH", f"/a:{home}")
     assert sender_environment()["PYTHONPATH"] == f"/a:{home}"
+
+
+def failing_python(tmp_path: Path, *lines: str, status: int = 0, detached: bool = True) -> Path:
+    """A stand-in for Python whose sender says something and ends, in a process of its own like the real one."""
+    program = tmp_path / "failing-python"
+    fork = "os.fork() and os._exit(0)" if detached else ""
+    says = f"os.write(2, {os.linesep.join(lines).encode()!r})"
+    program.write_text(f"#!{sys.executable}\nimport os, sys\n{fork}\n{says}\nos._exit({status})\n")
+    program.chmod(0o755)
+    return program
+
+
+@pytest.mark.parametrize(
+    ("lines", "status", "detached", "why"),
+    [
+        (["a warning", "contexta-sender: the disk is gone", "  more of it"], 1, True, "(the disk is gone)"),
+        (["Traceback", "No module named contexta_client"], 1, False, "(No module named contexta_client)"),
+        ([], 3, False, "(its exit status is 3)"),
+    ],
+)
+def test_a_sender_that_cannot_live_is_told_of_once_and_with_its_reason(
+    workspace: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    lines: list[str],
+    status: int,
+    detached: bool,
+    why: str,
+) -> None:
+    monkeypatch.setenv("CONTEXTA_PYTHON", str(failing_python(tmp_path, *lines, status=status, detached=detached)))
+    starter = SenderStart(workspace, autostart=True)
+    wait_until(lambda: starter.ensure(0) and starter.is_missing())
+    assert starter.ensure(0)
+    (said,) = caplog.messages
+    assert why in said and said.endswith(f"-P -m contexta_client.sender --workspace {workspace} --foreground")
+    assert starter._started == []
+    starter.ensure(monotonic_ns())  # one came up after all
+    assert not starter.is_missing()
+
+
+def test_a_sender_that_finds_another_and_one_that_only_warns_are_not_missing(
+    workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("CONTEXTA_PYTHON", str(failing_python(tmp_path, "DeprecationWarning: x")))
+    clock = [0.0]
+    monkeypatch.setattr(sender_start, "monotonic", lambda: clock[0])
+    starter = SenderStart(workspace, autostart=True)
+    wait_until(lambda: starter.ensure(0) and not starter._started)
+    assert not starter.is_missing()
+    clock[0] = sender_start.SILENT_S + 1  # but it never showed itself
+    starter.ensure(0)
+    assert starter.is_missing()
+    assert "no sender comes up; records wait" in caplog.text
+
+
+def test_ends_are_bounded_and_flushing_is_not_for_ever_where_no_sender_comes_up(
+    workspace: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capturing: Capturing,
+) -> None:
+    monkeypatch.setenv("CONTEXTA_PYTHON", str(failing_python(tmp_path, "contexta-sender: it is broken")))
+    recorder = capturing.recorder(exit_timeout_s=60.0)
+    recorder.sender.autostart = True
+    with recorder.run("r") as run:
+        run.metric("x", 1.0)
+    assert "no sender comes up (it is broken)" in caplog.text
+    with pytest.raises(DeadlineError, match="no sender answers"):
+        recorder.flush()
 
 
 def test_a_relative_folder_for_spools_is_the_same_one_for_the_sender_and_after_a_change_of_the_working_folder(
