@@ -2,7 +2,8 @@
 
 The base is memory-backed storage where it has room, else a local disk, never a network file system. Room changes over
 time, so writers choose among the candidates, and readers look in all of them. The first candidate is also where the
-sender's lock and its wake-up pipe lie (`control_root`). Standard library only; the sender uses this module as well.
+sender's lock and its wake-up pipe lie (`control_root`), and where writers note roots that others may not think of: the
+temporary folder is not the same one for all. Standard library only; the sender uses this module as well.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from contextlib import suppress
 from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
+from time import time
 
 from contexta._private_folders import make_folder
 from contexta.errors import ConfigError
@@ -25,6 +27,8 @@ LOCK_NAME = "sender.lock"
 WAKE_NAME = "wake"
 WORKSPACE_NAME = "workspace"
 CONFIG_NAME = "config.json"
+NOTE_HEAD = "root-"  # begins the names of links in the control root, each to a root that a writer chose
+NOTE_KEPT_S = 7 * 86_400.0  # where it leads nowhere: a job's temporary folder goes with the job
 MOUNTS = "/proc/self/mounts"
 
 # Mapped memory that another host may change, or whose pages may vanish, is no place for a spool.
@@ -80,7 +84,24 @@ def _absolute(given: str) -> str:
 
 def candidate_roots(workspace: str | os.PathLike[str]) -> list[Path]:
     """Return the spool roots that a workspace may have, whether they exist or not. A reader looks in all of them."""
-    return [root for _, root in _places(workspace)]
+    roots = [root for _, root in _places(workspace)]
+    with suppress(OSError):
+        roots += noted_roots(workspace)
+    return list(dict.fromkeys(roots))
+
+
+def noted_roots(workspace: str | os.PathLike[str]) -> list[Path]:
+    """Return the roots that writers noted; none where somebody else may have done so. Raises OSError when the notes
+    cannot be listed for now."""
+    control = control_root(workspace)
+    try:
+        check_private(control)
+        notes = [control / name for name in os.listdir(control) if name.startswith(NOTE_HEAD)]
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return []
+    noted = [note.readlink() for note in notes if note.is_symlink()]
+    ours = control.parts[-2:]
+    return [root for root in noted if root.is_absolute() and root.parts[-2:] == ours]
 
 
 def control_root(workspace: str | os.PathLike[str]) -> Path:
@@ -118,12 +139,28 @@ def choose_root(workspace: str | os.PathLike[str], spool_bytes: int) -> Path:
         except OSError as error:
             problems.append(str(error))
             continue
-        if free >= 2 * spool_bytes:
-            return root
         tight.append((free, root))
-    if tight:
-        return max(tight, key=lambda each: each[0])[1]
-    raise OSError("; ".join(problems))
+        if free >= 2 * spool_bytes:
+            break
+    if not tight:
+        raise OSError("; ".join(problems))
+    root = max(tight, key=lambda each: each[0])[1]
+    _note(root, workspace)
+    return root
+
+
+def _note(root: Path, workspace: str | os.PathLike[str]) -> None:
+    """Note a root for readers whose candidates are others. A short link needs no room of a full file system."""
+    control = control_root(workspace)
+    if root == control:
+        return
+    with suppress(OSError):
+        make_control_root(workspace)
+        for note in control.glob(f"{NOTE_HEAD}*"):
+            if not note.exists() and time() - note.lstat().st_mtime > NOTE_KEPT_S:
+                note.unlink()
+        name = NOTE_HEAD + blake2b(os.fsencode(root), digest_size=8).hexdigest()
+        (control / name).symlink_to(root)  # FileExistsError: it was noted before
 
 
 def make_root(base: Path, root: Path, workspace: str | os.PathLike[str]) -> None:

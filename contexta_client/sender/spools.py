@@ -26,7 +26,7 @@ class Spools:
 
     def __init__(self, workspace: Path) -> None:
         self.workspace = workspace
-        self.roots = spool_place.candidate_roots(workspace)
+        self.roots = self._own_roots = spool_place.candidate_roots(workspace)
         self.spilled = workspace / "cache" / "spill"
         self.sessions: dict[bytes, Session] = {}
         self._unreadable: set[bytes] = set()
@@ -76,6 +76,7 @@ class Spools:
     def discover(self, now: float) -> None:
         """Take up new sessions, and let go of those whose folder was removed. now: a monotonic clock's."""
         try:
+            self.roots = list(dict.fromkeys([*self._own_roots, *spool_place.noted_roots(self.workspace)]))
             found = session_folders([*self.roots, self.spilled])
         except OSError as error:  # for now; nothing is known of what is there
             self.make_room_for(error)

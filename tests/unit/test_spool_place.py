@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from capturing import Capturing
+from spool_writer import LockHolder, SpoolWriter
 
 from contexta_client.capture import spool_place
+from contexta_client.launch import local_workers
+from contexta_client.sender.spools import Spools
 
 
 @pytest.fixture
@@ -83,6 +88,59 @@ def test_the_settings_lie_where_the_sender_looks_even_when_the_spool_lies_elsewh
     assert settings.is_relative_to(bases[0])
     assert json.loads(settings.read_text())["project_name"] == "Demo"
     assert settings.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.fixture
+def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Say which bases this process thinks of; the first one has no room."""
+
+    def think_of(*names: str) -> None:
+        bases = [tmp_path / name for name in names]
+        monkeypatch.setattr(spool_place, "candidate_bases", lambda workspace: iter(bases))
+        monkeypatch.setattr(spool_place, "free_bytes", lambda folder: 0 if folder.is_relative_to(bases[0]) else 10**12)
+
+    return think_of
+
+
+def test_a_spool_in_the_temporary_folder_of_a_job_is_found_by_readers_who_have_another(
+    tmp_path: Path, places: Callable[..., None]
+) -> None:
+    workspace = tmp_path / "workspace"
+    places("memory", "tmp-of-the-sender")
+    spools = Spools(workspace)
+    places("memory", "tmp-of-the-job")
+    holder = LockHolder()
+    writer = SpoolWriter(spool_place.choose_root(workspace, 1), holder=holder)
+    assert spool_place.choose_root(workspace, 1) == writer.path.parent  # noted once
+    places("memory", "tmp-of-the-sender")
+    assert writer.path.is_relative_to(tmp_path / "tmp-of-the-job")
+    spools.discover(0.0)
+    assert list(spools.sessions) == [writer.session_id]
+    assert spools.roots[0] == spool_place.control_root(workspace)
+    assert [worker.session_id for worker in local_workers(workspace)] == [writer.session_id.hex()]
+    spools.remove(writer.session_id)
+    holder.close()
+
+
+def test_a_note_that_leads_nowhere_is_removed_when_it_is_old_and_one_that_leads_astray_is_not_followed(
+    tmp_path: Path, places: Callable[..., None]
+) -> None:
+    workspace = tmp_path / "workspace"
+    places("memory", "job-1")
+    first = spool_place.choose_root(workspace, 1)
+    control = spool_place.control_root(workspace)
+    (note,) = control.glob("root-*")
+    (control / "root-astray").symlink_to(tmp_path)
+    assert spool_place.noted_roots(workspace) == [first]
+    shutil.rmtree(first)
+    places("memory", "job-2")
+    second = spool_place.choose_root(workspace, 1)
+    assert set(spool_place.noted_roots(workspace)) == {first, second}
+    old = note.lstat().st_mtime - spool_place.NOTE_KEPT_S - 60
+    os.utime(note, (old, old), follow_symlinks=False)
+    places("memory", "job-3")
+    third = spool_place.choose_root(workspace, 1)
+    assert set(spool_place.noted_roots(workspace)) == {second, third}
 
 
 def test_a_link_in_place_of_the_folder_is_refused(base: Path, tmp_path: Path) -> None:
