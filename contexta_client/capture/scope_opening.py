@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -128,16 +127,15 @@ def _environment(recorder: Recorder) -> dict[str, str]:
 
 
 def write_config(config: UnifiedConfig, workspace: Path) -> None:
-    """Leave the settings of sender and daemon where the sender finds them. Never raises."""
+    """Leave the settings of sender and daemon where the sender finds them; say it where that cannot be. config: its
+    paths are absolute. Never raises."""
     from contexta.contract.json_text import dumps
 
-    text = dumps(config.for_services()).encode()
-    with suppress(OSError):
-        root = spool_place.make_control_root(workspace)
-        path = root / spool_place.CONFIG_NAME
-        if path.is_file() and path.read_bytes() == text:
-            return
-        spool_place.replace_file(path, text)
+    try:
+        spool_place.write_settings(workspace, dumps(config.for_services()).encode())
+    except OSError as error:
+        say_once("settings", f"the sender cannot be told the configuration ({error}); it goes by an older one or "
+                 "by the defaults until there is room")  # fmt: skip
 
 
 def say_what_is_left(stream: Stream, *, durable: bool) -> None:

@@ -174,6 +174,43 @@ def make_root(base: Path, root: Path, workspace: str | os.PathLike[str]) -> None
             replace_file(note, os.fsencode(os.path.realpath(workspace)))
 
 
+def write_settings(workspace: str | os.PathLike[str], data: bytes) -> None:
+    """Leave the settings of sender and daemon in the first root that takes them: memory may be full.
+
+    Raises OSError when none does.
+    """
+    passed_over: list[Path] = []
+    problems: list[str] = []
+    for base, root in _places(workspace):
+        path = root / CONFIG_NAME
+        try:
+            make_root(base, root, workspace)
+            if not (path.is_file() and path.read_bytes() == data):
+                replace_file(path, data)
+        except OSError as error:
+            problems.append(str(error))
+            passed_over.append(path)
+            continue
+        for older in passed_over:  # it would be found first
+            with suppress(OSError):
+                older.unlink()
+        _note(root, workspace)
+        return
+    raise OSError("; ".join(problems))
+
+
+def read_settings(workspace: str | os.PathLike[str]) -> bytes:
+    """Return the settings that a writer left, empty when there are none."""
+    for root in candidate_roots(workspace):
+        try:
+            check_private(root.parent)
+            check_private(root)
+            return (root / CONFIG_NAME).read_bytes()
+        except OSError:
+            continue
+    return b""
+
+
 def replace_file(path: Path, data: bytes) -> None:
     """Write a small file so that a reader sees the old or the new one, whole. Raises OSError."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")

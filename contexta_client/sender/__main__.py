@@ -64,13 +64,13 @@ def elected(workspace: Path, *, foreground: bool) -> Service | None:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return None
-    config = read_config(control)
+    config = read_config(workspace)
     give_way(int(config.get("daemon", {}).get("nice", 10)), own_session=not foreground)
     raise_file_limit()
     from .forsaken import remove_forsaken
     from .service import Service
 
-    service = Service(workspace, lambda: read_config(control), still_ours=lambda: is_same_file(lock, lock_path))
+    service = Service(workspace, lambda: read_config(workspace), still_ours=lambda: is_same_file(lock, lock_path))
     service.spools.discover(monotonic())
     remove_forsaken(service.spools.roots, time())
     if workspace.is_dir() or service.spools.wanted():  # a deleted workspace is not made again for nothing
@@ -107,11 +107,11 @@ def is_same_file(descriptor: int, path: Path) -> bool:
     return (there.st_dev, there.st_ino) == (held.st_dev, held.st_ino)
 
 
-def read_config(control: Path) -> dict[str, Any]:
+def read_config(workspace: Path) -> dict[str, Any]:
     """Return the settings that the client left; empty when there are none."""
     try:
-        found = json.loads((control / spool_place.CONFIG_NAME).read_bytes())
-    except (OSError, ValueError):
+        found = json.loads(spool_place.read_settings(workspace))
+    except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
 

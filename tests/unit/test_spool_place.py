@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -12,8 +13,9 @@ import pytest
 from capturing import Capturing
 from spool_writer import LockHolder, SpoolWriter
 
-from contexta_client.capture import spool_place
+from contexta_client.capture import notices, spool_place
 from contexta_client.launch import local_workers
+from contexta_client.sender.__main__ import read_config
 from contexta_client.sender.spools import Spools
 
 
@@ -88,6 +90,34 @@ def test_the_settings_lie_where_the_sender_looks_even_when_the_spool_lies_elsewh
     assert settings.is_relative_to(bases[0])
     assert json.loads(settings.read_text())["project_name"] == "Demo"
     assert settings.stat().st_mode & 0o777 == 0o600
+
+
+def test_settings_that_find_no_room_in_memory_are_left_and_found_elsewhere(
+    capturing: Capturing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    bases = [tmp_path / "first", tmp_path / "second"]
+    monkeypatch.setattr(spool_place, "candidate_bases", lambda workspace: iter(bases))
+    monkeypatch.setattr(notices, "_said", set())
+    workspace = capturing.workspace
+    spool_place.write_settings(workspace, b'{"old": 1}')
+    full: list[Path] = [bases[0]]
+    replace_file = spool_place.replace_file
+
+    def refuse(path: Path, data: bytes) -> None:
+        if any(path.is_relative_to(base) for base in full):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        replace_file(path, data)
+
+    monkeypatch.setattr(spool_place, "replace_file", refuse)
+    capturing.recorder().run("x")
+    assert read_config(workspace)["project_name"] == "Demo"
+    assert not caplog.messages
+    full.append(bases[1])
+    capturing.recorder(local_jsonl=False).run("x")
+    assert "cannot be told the configuration" in caplog.text and "No space left" in caplog.text
+    full.clear()
+    spool_place.write_settings(workspace, b'{"new": 1}')
+    assert read_config(workspace) == {"new": 1}  # not the one that is left elsewhere
 
 
 @pytest.fixture
