@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 MAX_ARGUMENTS = 1000
 MAX_ARGUMENT_CHARS = 4096
+PROGRAM = "<program>"  # stands for the text that `python -c` was given
 
 _packages: dict[tuple[str, ...], dict[str, str]] = {}
 
@@ -73,10 +74,36 @@ def working_folder() -> str:
 def command_line(patterns: Sequence[str]) -> list[str]:
     """Return how this process was started, without secrets and bounded in length."""
     arguments = (getattr(sys, "orig_argv", None) or [sys.executable, *sys.argv])[:MAX_ARGUMENTS]
-    if "-c" in arguments:  # the program itself may hold anything
-        at = arguments.index("-c") + 1
-        arguments = [*arguments[:at], *("<program>" for _ in arguments[at : at + 1]), *arguments[at + 1 :]]
+    arguments = _without_program(arguments)
     return [argument[:MAX_ARGUMENT_CHARS] for argument in redact_arguments(arguments, patterns)]
+
+
+def _without_program(arguments: Sequence[str]) -> list[str]:
+    """Take out the text of `python -c`, also of `-uc` and `-cprint(1)`: it may hold anything. What stands behind the
+    name of a script or module is the program's own."""
+    kept = list(arguments)
+    at = 1
+    while at < len(kept) and kept[at].startswith("-") and kept[at] not in ("-", "--"):
+        flags, letter, value = _option(kept[at])
+        if letter == "m":
+            break
+        if letter == "c":
+            if value:
+                kept[at] = f"{flags}c{PROGRAM}"
+            elif at + 1 < len(kept):
+                kept[at + 1] = PROGRAM
+            break
+        at += 2 if letter and not value else 1
+    return kept
+
+
+def _option(argument: str) -> tuple[str, str, str]:
+    """Return the flags before the option of the interpreter's that takes a value, its letter, and what is joined to it:
+    `-uWerror` gives ("-u", "W", "error")."""
+    if argument.startswith("--"):
+        return argument, "-" if argument == "--check-hash-based-pycs" else "", ""
+    at = next((at for at, letter in enumerate(argument) if letter in "cmWX"), len(argument))
+    return argument[:at], argument[at : at + 1], argument[at + 1 :]
 
 
 def details(worker: Worker) -> dict[str, Any]:

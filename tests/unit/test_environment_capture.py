@@ -84,6 +84,28 @@ def test_an_ordinary_command_line_is_kept_as_it_is() -> None:
     assert redact_text("git@github.com:org/repo.git", PATTERNS) == "git@github.com:org/repo.git"
 
 
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        (["-c", SECRET, "x"], ["-c", "<program>", "x"]),
+        (["-uc", SECRET, "-c", "x"], ["-uc", "<program>", "-c", "x"]),
+        ([f"-c{SECRET}"], ["-c<program>"]),
+        (["-u", "-Werror", "-X", "dev", f"-Ic{SECRET}"], ["-u", "-Werror", "-X", "dev", "-Ic<program>"]),
+        (["-W", "-c", "-c", SECRET], ["-W", "-c", "-c", "<program>"]),
+        (["--check-hash-based-pycs", "always", "-c", SECRET], ["--check-hash-based-pycs", "always", "-c", "<program>"]),
+        (["-c"], ["-c"]),
+        (["train.py", "-c", "config.yaml"], ["train.py", "-c", "config.yaml"]),
+        (["-um", "pkg.train", "-c", "config.yaml"], ["-um", "pkg.train", "-c", "config.yaml"]),
+        (["-", "-c", "config.yaml"], ["-", "-c", "config.yaml"]),
+    ],
+)
+def test_the_text_of_a_program_is_not_recorded_and_the_options_of_a_script_are(
+    monkeypatch: pytest.MonkeyPatch, given: list[str], kept: list[str]
+) -> None:
+    monkeypatch.setattr(sys, "orig_argv", ["python", *given])
+    assert environment.command_line(PATTERNS) == ["python", *kept]
+
+
 def test_packages_are_those_that_importlib_finds() -> None:
     found = environment.installed_packages(sys.path)
     for name in ("numpy", "pytest", "grpcio", "hypothesis"):
