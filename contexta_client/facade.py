@@ -27,6 +27,9 @@ class Contexta(Asking):
     """A workspace and a project: opens runs and deployments, captures in the innermost scope, answers questions.
 
     Building one touches no disk, starts nothing and imports nothing heavy; only a question imports grpc.
+
+    A run that is open when the program ends is closed: as failed where an exception ended it, else as completed. Python
+    does not tell what `sys.exit(3)` was called with; `with` does see it, and the run has failed.
     """
 
     def __init__(

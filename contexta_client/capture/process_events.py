@@ -14,10 +14,12 @@ if TYPE_CHECKING:
     from .session import Recorder
 
 PARENT_VARIABLE = "CONTEXTA_PARENT_SESSION"
+WORKER_EXIT_PRIORITY = -100  # after multiprocessing's own, which join what the worker started
 
 _recorders: dict[int, Recorder] = {}  # by identity, in the order they began
 _parent_of_process = os.environ.get(PARENT_VARIABLE, "")
 _installed = False
+_worker_pid = 0  # of the worker of multiprocessing whose end is waited for
 
 
 def watch(recorder: Recorder) -> None:
@@ -45,8 +47,22 @@ def parent_session() -> bytes:
 
 
 def announce_session(session_id: bytes) -> None:
-    """Let the processes that this one starts know whose children they are."""
+    """Let the processes that this one starts know whose children they are, and wait for its own end where it is such a
+    child of multiprocessing."""
     os.environ[PARENT_VARIABLE] = session_id.hex()
+    _await_worker_end()
+
+
+def _await_worker_end() -> None:
+    """Close what is open at the end of a worker of multiprocessing: one that was forked does not call atexit's."""
+    global _worker_pid
+    multiprocessing = sys.modules.get("multiprocessing.process")
+    if multiprocessing is None or multiprocessing.parent_process() is None or _worker_pid == os.getpid():
+        return
+    from multiprocessing.util import Finalize
+
+    _worker_pid = os.getpid()
+    Finalize(None, _at_exit, exitpriority=WORKER_EXIT_PRIORITY)
 
 
 def _after_fork_in_child() -> None:
@@ -66,10 +82,15 @@ def _at_exit() -> None:
 
 
 def _exit_status(secret_names: Sequence[str]) -> tuple[str, str]:
-    """Return what became of the program: an exception that nobody caught is where the interpreter left it."""
-    kind = getattr(sys, "last_type", None)
+    """Return what became of the program: an exception that nobody caught is where the interpreter left it, and on its
+    way in a worker of multiprocessing. One that was met at a prompt ended nothing.
+
+    The code of sys.exit() is nowhere to be found: what is still open then is completed."""
+    kind, error, _ = sys.exc_info()
+    if kind is None and not hasattr(sys, "ps1"):
+        kind, error = getattr(sys, "last_type", None), getattr(sys, "last_value", None)
     if kind is None:
         return "completed", ""
     from .scope_life import outcome
 
-    return outcome(kind, getattr(sys, "last_value", None), secret_names)
+    return outcome(kind, error, secret_names)

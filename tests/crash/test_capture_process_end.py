@@ -24,10 +24,10 @@ stage = run.stage("train")
 """
 
 
-def start(folder: Path, body: str) -> subprocess.Popen[str]:
+def start(folder: Path, body: str, *arguments: str) -> subprocess.Popen[str]:
     environment = os.environ | {"CONTEXTA_SPOOL_DIR": str(folder / "spools"), "PYTHONPATH": str(Path.cwd())}
     environment.pop("CONTEXTA_PARENT_SESSION", None)
-    command = [sys.executable, "-c", HEAD + body, str(folder / "workspace")]
+    command = [sys.executable, "-c", HEAD + body, str(folder / "workspace"), *arguments]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
 
@@ -56,6 +56,53 @@ def test_the_end_of_the_program_closes_what_is_open(tmp_path: Path, body: str, c
     assert statuses(spool) == expected
     assert spool.ended
     assert spool.values("loss") == [1.0]
+
+
+def test_a_mistake_at_a_prompt_fails_no_run_that_is_open_when_the_session_ends(tmp_path: Path) -> None:
+    environment = os.environ | {"CONTEXTA_SPOOL_DIR": str(tmp_path / "spools"), "PYTHONPATH": str(Path.cwd())}
+    lines = HEAD.replace("sys.argv[1]", repr(str(tmp_path / "workspace")))
+    typed = f"typo\n{lines}\ntypo\nstage.metric('loss', 1.0)\n"
+    done = subprocess.run(
+        [sys.executable, "-i"], input=typed, capture_output=True, text=True, env=environment, timeout=60, check=True
+    )
+    (spool,) = read_spools(tmp_path / "spools")
+    assert done.stderr.count("NameError") == 2
+    assert statuses(spool) == ["completed", "completed"]
+
+
+WORKER = """
+import multiprocessing
+run.close()
+
+def work(how):
+    run = recorder.run("worker")
+    run.metric("loss", 1.0)
+    if how == "raise":
+        raise ValueError("bad")
+    if how == "exit":
+        sys.exit(3)
+
+if __name__ == "__main__":
+    worker = multiprocessing.get_context("fork").Process(target=work, args=(sys.argv[2],))
+    worker.start()
+    worker.join()
+    print(worker.exitcode)
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "code", "expected"), [("return", 0, "completed"), ("raise", 1, "failed"), ("exit", 3, "failed")]
+)
+def test_a_forked_worker_of_multiprocessing_closes_what_is_open_as_it_ends(
+    tmp_path: Path, how: str, code: int, expected: str
+) -> None:
+    process = start(tmp_path, WORKER, how)
+    out, error = process.communicate(timeout=60)
+    assert int(out) == code, error
+    (of_worker,) = [spool for spool in read_spools(tmp_path / "spools") if spool.pid != process.pid]
+    assert of_worker.values("loss") == [1.0]
+    assert of_worker.ended
+    assert statuses(of_worker) == [expected]
 
 
 def test_an_exit_without_clean_up_loses_nothing_that_returned(tmp_path: Path) -> None:
