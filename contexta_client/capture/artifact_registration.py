@@ -57,8 +57,9 @@ def register(
         "attributes_json": capture_calls.json_of("attributes", attributes),
     }
     if found is not None:
-        fields["modified_ns"] = found.st_mtime_ns
-        fields["inode"] = found.st_ino
+        if -(1 << 63) <= found.st_mtime_ns < 1 << 63:  # else it cannot be told whether it changed since
+            fields["modified_ns"] = found.st_mtime_ns
+            fields["inode"] = found.st_ino
         fields["size_bytes"] = found.st_size if stat.S_ISREG(found.st_mode) else 0
     now = time_ns()
     stream = scope_life.declared(scope)
@@ -90,7 +91,14 @@ def _absolute(path: str | os.PathLike[str]) -> str:
         ) from None
     if not text or "\0" in text:
         raise ValidationError(f"The artifact's path is {text!r}, which names no file.", code="path_invalid")
-    absolute = os.path.abspath(text)  # noqa: PTH100 - resolve() would follow links
+    try:
+        absolute = os.path.abspath(text)  # noqa: PTH100 - resolve() would follow links
+    except FileNotFoundError as error:
+        raise ValidationError(
+            f"The artifact's path {text!r} is relative to a working folder that was removed. Write an absolute path.",
+            code="path_invalid",
+            details={"path": text},
+        ) from error
     try:
         absolute.encode()
     except UnicodeEncodeError as error:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from capturing import Capturing
 
 from contexta.contract.serialization import to_payload
 from contexta.errors import ValidationError
+from contexta_client.capture import artifact_registration
 
 
 def test_a_file_is_registered_with_its_size_and_time_at_once(capturing: Capturing, tmp_path: Path) -> None:
@@ -73,3 +75,31 @@ def test_a_relative_path_is_of_the_working_folder(
     Path("here.txt").write_text("x")
     capturing.recorder().run("files").register_artifact("note", "here.txt")
     assert capturing.one().of("artifact_registered")[0].path == str(tmp_path / "here.txt")
+
+
+def test_a_relative_path_in_a_folder_that_was_removed_is_refused_with_what_to_do(
+    capturing: Capturing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = capturing.recorder().run("files")
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    for allow_missing in (False, True):
+        with pytest.raises(ValidationError, match="absolute path") as refused:
+            run.register_artifact("note", "here.txt", allow_missing=allow_missing)
+        assert refused.value.code == "path_invalid"
+
+
+def test_a_file_of_a_time_that_cannot_be_recorded_is_registered_without_it(
+    capturing: Capturing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "later.bin"
+    file.write_bytes(b"12345")
+    found = file.stat()
+    late = mock.Mock(wraps=found, st_mode=found.st_mode, st_size=5, st_ino=found.st_ino, st_mtime_ns=1 << 63)
+    # Not every file system keeps such a time.
+    monkeypatch.setattr(artifact_registration, "_stat", lambda path, allow_missing: late)
+    run = capturing.recorder().run("files")
+    assert run.register_artifact("model", file).ok
+    (entry,) = capturing.one().of("artifact_registered")
+    assert (entry.size_bytes, entry.modified_ns, entry.inode) == (5, 0, 0)
