@@ -17,6 +17,8 @@ from .._private_folders import make_folder
 from ..errors import ValidationError
 from .results import PayloadFamily
 
+NEWLINE = ord("\n")
+
 
 @runtime_checkable
 class Sink(Protocol):
@@ -83,13 +85,15 @@ class LocalJsonlSink:
     """Appends each payload as a JSON line to `<storage_root>/<family>.jsonl`, in the caller.
 
     storage_root becomes absolute here, so that a later change of the working folder moves nothing. Files are created
-    for their owner alone, and a line is one write, so lines of several threads or forked children never mix.
+    for their owner alone, and a line is one write, so lines of several threads or forked children never mix. What a
+    full disk leaves of a line is ended before the next one.
     """
 
     def __init__(self, storage_root: str | os.PathLike[str], name: str = "local-jsonl") -> None:
         self.name = name
         self.storage_root = Path(os.path.abspath(storage_root))  # noqa: PTH100 - resolve() would follow links
         self._files: dict[PayloadFamily, int] = {}
+        self._torn: set[PayloadFamily] = set()  # whose file ends within a line
 
     def file_path_for(self, family: PayloadFamily | str) -> Path:
         """Return the absolute path of a family's file. It exists once something of that family was captured."""
@@ -97,10 +101,19 @@ class LocalJsonlSink:
 
     def capture(self, family: PayloadFamily, payload: Any) -> None:
         """Append one payload. Raises OSError when the disk refuses."""
-        data = memoryview((_json(capture_line(self.name, family, payload)) + "\n").encode())
+        line = (_json(capture_line(self.name, family, payload)) + "\n").encode()
         file = self._file(family)
-        while data:
-            data = data[os.write(file, data) :]
+        if family in self._torn:
+            line = b"\n" + line
+        written = 0
+        try:
+            while written < len(line):
+                written += os.write(file, memoryview(line)[written:])
+        finally:
+            if written and line[written - 1] != NEWLINE:
+                self._torn.add(family)
+            elif written:
+                self._torn.discard(family)
 
     def close(self) -> None:
         """Close the files; a later capture opens them again."""
@@ -111,11 +124,15 @@ class LocalJsonlSink:
         file = self._files.get(family)
         if file is None:
             make_folder(self.storage_root)
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+            flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
             opened = os.open(self.file_path_for(family), flags, 0o600)
+            size = os.fstat(opened).st_size
+            torn = size and os.pread(opened, 1, size - 1) != b"\n"  # by a process that met a full disk, or was killed
             file = self._files.setdefault(family, opened)
             if file != opened:  # another thread was first
                 os.close(opened)
+            elif torn:
+                self._torn.add(family)
         return file
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import io
 import json
 import math
+import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -172,6 +175,39 @@ def test_a_jsonl_sink_of_the_user_writes_lines_of_the_capture_files(tmp_path: Pa
     assert artifact["payload_ref"] == "artifact:p.r.m"
     assert path.stat().st_mode & 0o777 == 0o600
     assert path.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_line_that_a_full_disk_cut_short_spoils_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sink = LocalJsonlSink(tmp_path)
+    write, room = os.write, [150]
+
+    def write_into_what_is_left(file: int, data: bytes) -> int:
+        if not room[0]:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        done = write(file, bytes(data)[: room[0]])
+        room[0] -= done
+        return done
+
+    monkeypatch.setattr(os, "write", write_into_what_is_left)
+    for left in (300, 1, 0, 300):  # whole, only what ends the torn line, nothing, and whole again
+        with pytest.raises(OSError, match="No space"):
+            sink.capture(PayloadFamily.RECORD, {"lost": "x" * 1000})
+        room[0] = left
+        if left == 300:
+            sink.capture(PayloadFamily.RECORD, {"kept": left})
+            room[0] = 20
+    with pytest.raises(OSError, match="No space"):
+        sink.capture(PayloadFamily.RECORD, {"lost": "x"})
+    sink.close()
+    monkeypatch.undo()
+    LocalJsonlSink(tmp_path).capture(PayloadFamily.RECORD, {"kept": "by another process"})
+    lines = sink.file_path_for("RECORD").read_text().split("\n")
+    assert lines.pop() == "" and all(lines)
+    kept = []
+    for line in lines:
+        with contextlib.suppress(ValueError):
+            kept.append(json.loads(line)["payload"]["kept"])
+    assert kept == [300, 300, "by another process"]
 
 
 def test_lines_of_many_threads_never_mix(tmp_path: Path) -> None:
