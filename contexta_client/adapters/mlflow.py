@@ -49,10 +49,7 @@ class MLflowSink:
         if family is PayloadFamily.RECORD:
             self._record(fields["envelope"], fields["payload"])
         elif family is PayloadFamily.ARTIFACT:
-            manifest = fields["manifest"]
-            size = manifest.get("size_bytes")
-            said = manifest["location_ref"] + ("" if size is None else f" ({size} bytes)")
-            self._tag(manifest["run_ref"], f"artifact.{manifest['artifact_kind']}", said)
+            self._artifact(fields["manifest"])
         elif family is PayloadFamily.CONTEXT and "project_ref" in fields and "run_ref" in fields:
             self._context(fields)
 
@@ -76,6 +73,14 @@ class MLflowSink:
         else:
             key = body.get("event_key") or body.get("issue_key") or kind
             self._tag(run_ref, f"{kind}.{key}", body.get("message") or body.get("summary") or "")
+
+    def _artifact(self, manifest: dict[str, Any]) -> None:
+        run_ref = manifest.get("run_ref")
+        if not run_ref:
+            return  # of a deployment
+        size = manifest.get("size_bytes")
+        said = manifest["location_ref"] + ("" if size is None else f" ({size} bytes)")
+        self._tag(run_ref, f"artifact.{manifest['artifact_kind']}", said)
 
     def _context(self, fields: dict[str, Any]) -> None:
         """A run that was opened or closed. A deployment names a run too, but has a reference of its own."""

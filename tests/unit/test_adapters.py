@@ -1,5 +1,8 @@
 """The OpenTelemetry sink against its library, and sinks without theirs. MLflow: tests/service/test_adapters_real.py."""
 
+import sys
+from unittest import mock
+
 import pytest
 
 from contexta.adapters.mlflow import MLflowSink
@@ -139,3 +142,17 @@ def test_without_its_library_a_sink_says_what_to_install(sink, library, extra, m
     monkeypatch.setitem(__import__("sys").modules, f"{library}.tracking", None)
     with pytest.raises(DependencyError, match=rf"pip install 'contexta\[{extra}\]'"):
         sink("service")
+
+
+def test_an_artifact_of_a_deployment_without_a_run_is_nothing_to_mlflow(monkeypatch) -> None:
+    tracking = mock.Mock()
+    monkeypatch.setitem(sys.modules, "mlflow", mock.Mock(tracking=tracking))
+    monkeypatch.setitem(sys.modules, "mlflow.tracking", tracking)
+    client = tracking.MlflowClient.return_value
+    sink = MLflowSink(run_id="given")
+    of_deployment = {key: value for key, value in ARTIFACT["manifest"].items() if key != "run_ref"}
+    of_deployment["deployment_execution_ref"] = "deployment:p.d"
+    sink.capture(PayloadFamily.ARTIFACT, {**ARTIFACT, "manifest": of_deployment})
+    assert not client.method_calls
+    sink.capture(PayloadFamily.ARTIFACT, ARTIFACT)
+    client.set_tag.assert_called_once_with("given", "artifact.model", "path:/x (5 bytes)")
