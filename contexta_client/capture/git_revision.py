@@ -17,6 +17,9 @@ MAX_FILES = 3000
 MAX_HASH_BYTES = 1 << 20
 BUDGET_S = 0.02
 
+ASSUME_UNCHANGED, EXTENDED = 0x8000, 0x4000  # flags of an entry
+SKIP_WORKTREE = 0x4000  # of its extended flags: a sparse checkout leaves the file out
+
 _ENTRY = struct.Struct(">10I20sH")  # times, device, inode, mode, owner, size, object, flags
 
 
@@ -118,9 +121,14 @@ def _is_dirty(top: Path, index: Path) -> bool | None:
     at = 12
     for _ in range(files):
         fields = _ENTRY.unpack_from(data, at)
-        start = at + _ENTRY.size + (2 if fields[11] & 0x4000 else 0)
+        start = at + _ENTRY.size
+        more = 0
+        if fields[11] & EXTENDED:
+            more = int.from_bytes(data[start : start + 2], "big")
+            start += 2
         stop = data.index(b"\0", start)
-        differs = _differs(root + data[start:stop], fields)
+        looked_at = not (fields[11] & ASSUME_UNCHANGED or more & SKIP_WORKTREE)
+        differs = looked_at and _differs(root + data[start:stop], fields)
         if differs is not False:
             return differs
         if monotonic() > end:

@@ -225,6 +225,18 @@ def test_a_changed_a_staged_and_a_removed_file_make_it_dirty(repository: Path) -
     assert dirty() is False
 
 
+def test_files_that_git_itself_does_not_look_at_make_nothing_dirty(repository: Path) -> None:
+    git(repository, "sparse-checkout", "set", "--no-cone", "/train.py")
+    assert not (repository / "sub").exists()
+    assert read_git(repository)["dirty"] is False
+    (repository / "train.py").write_text("print(2)\n")
+    assert read_git(repository)["dirty"] is True
+    git(repository, "update-index", "--assume-unchanged", "train.py")
+    git(repository, "commit", "-q", "--allow-empty", "-m", "nothing is staged")
+    assert git(repository, "status", "--porcelain") == ""
+    assert read_git(repository)["dirty"] is False
+
+
 def test_a_linked_worktree_and_an_unborn_branch_are_read(repository: Path, tmp_path: Path) -> None:
     git(repository, "worktree", "add", "-q", "-b", "other", str(tmp_path / "tree"))
     found = read_git(tmp_path / "tree")
