@@ -43,7 +43,8 @@ class Contexta(Asking):
         """workspace: its folder; `.contexta` unless the configuration says another. config: complete, or a nested
         patch. sinks: the user's own, called in the capturing thread besides what is kept.
 
-        Raises ConfigError for a key that does not exist or a value it cannot take.
+        Raises ConfigError for a key that does not exist or a value it cannot take, and NotFoundError where there is no
+        workspace to capture into and `workspace.create_missing_dirs` is off.
         """
         settings = load_config(profile=profile, workspace=workspace, patch=config)
         self.recorder = recorder = Recorder(settings, sinks=sinks)

@@ -18,6 +18,7 @@ from typing import Any
 
 from contexta._private_folders import is_trusted_socket
 from contexta._version import PROTOCOL_MAX, PROTOCOL_MIN
+from contexta.config.unified import check_folder
 from contexta.errors import NotFoundError, UnavailableError, VersionMismatchError
 from contexta_client.capture import spool_format as fmt
 from contexta_client.capture import spool_place
@@ -138,8 +139,10 @@ def ensure_daemon(
     """Return the daemon of a workspace, started if there is none.
 
     config: nested settings as of UnifiedConfig.to_dict(). One of another protocol version is replaced when nobody
-    writes to it. Raises VersionMismatchError when somebody does, and UnavailableError, which says where to look.
+    writes to it. Raises VersionMismatchError when somebody does, NotFoundError for a workspace that must not be made,
+    and UnavailableError, which says where to look.
     """
+    check_may_be_made(workspace, config or {})
     deadline = monotonic() + timeout_s
     try:
         found = find_daemon(workspace)
@@ -170,6 +173,12 @@ def ensure_daemon(
         f"Its log is {workspace / 'daemon' / 'daemon.log'}; `contexta daemon start --foreground` shows what it says.",
         code="daemon_unavailable",
     )
+
+
+def check_may_be_made(workspace: Path, config: Mapping[str, Any]) -> None:
+    """Raise NotFoundError where a workspace is not there and its settings forbid to make it."""
+    settings = config.get("workspace", {})
+    check_folder(workspace, create_missing_dirs=bool(settings.get("create_missing_dirs", True)))
 
 
 def start_daemon(workspace: Path, config: Mapping[str, Any]) -> subprocess.Popen[bytes]:

@@ -24,7 +24,7 @@ class WorkspaceConfig(Section):
     reports_path: Path = Path("{root}/reports")
     exports_path: Path = Path("{root}/exports")
     cache_path: Path = Path("{root}/cache")
-    create_missing_dirs: bool = True
+    create_missing_dirs: bool = True  # False: a workspace that is not there is an error, and is not made
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
-from ..errors import ConfigError
+from ..errors import ConfigError, NotFoundError
 from . import sections
 from .checking import Section, choice, unknown_key, wrong_value
 
@@ -62,6 +63,17 @@ class UnifiedConfig(Section):
         Raises ConfigError as `anchored`.
         """
         return self.anchored().to_dict()
+
+
+def check_folder(workspace: Path, *, create_missing_dirs: bool) -> None:
+    """Raise NotFoundError where a workspace is not there and must not be made."""
+    if not create_missing_dirs and not workspace.is_dir():
+        raise NotFoundError(
+            f"There is no workspace at {workspace}, and workspace.create_missing_dirs is off. Make the folder, correct "
+            "its path, or switch it on.",
+            code="workspace_not_found",
+            details={"workspace": str(workspace)},
+        )
 
 
 SECTIONS: dict[str, type[Section]] = {

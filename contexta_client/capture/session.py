@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from contexta._version import __version__
 from contexta.capture.sinks import MirroredJsonlSink
+from contexta.config.unified import check_folder
 from contexta.contract.references import slug
 from contexta.errors import DeadlineError, LifecycleError
 
@@ -43,13 +44,16 @@ class Recorder(InnermostCalls):
         """config: complete. sinks: the user's own, besides the JSON Lines files that the daemon writes.
 
         Its paths are made absolute here: a program may change its working folder before its first run. Touches no
-        disk and starts nothing. Raises ConfigError and ValidationError.
+        disk and starts nothing. Raises ConfigError, ValidationError, and NotFoundError for a workspace that must not
+        be made.
         """
         self.config = config = config.anchored()
         self.enabled = config.capture.enabled
         self.project_name = config.project_name
         self.project_component = slug(config.project_name, what="project_name")
         self.workspace = config.workspace.root_path
+        if self.enabled:
+            check_folder(self.workspace, create_missing_dirs=config.workspace.create_missing_dirs)
         own = tuple(sinks or ())
         mirrored: tuple[Sink, ...] = ()
         if config.capture.local_jsonl and self.enabled:

@@ -46,6 +46,7 @@ def start(terminal: Terminal, foreground: bool) -> None:
     from contexta_client import launch
 
     config = terminal.config.for_services()
+    launch.check_may_be_made(terminal.workspace, config)
     if foreground:
         import json
 

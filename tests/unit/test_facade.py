@@ -15,6 +15,7 @@ import contexta
 from contexta import Contexta, errors
 from contexta.capture import LocalJsonlSink, MemorySink
 from contexta.config import load_config
+from contexta_client import launch
 
 # As docs tell them: name -> parameters.
 SURFACE = {
@@ -123,6 +124,23 @@ def test_a_relative_workspace_in_a_folder_that_was_removed_is_refused_with_what_
     with pytest.raises(errors.ConfigError, match="absolute path"):
         Contexta()
     assert Contexta(workspace=tmp_path / "ws").recorder.workspace == tmp_path / "ws"
+
+
+def test_a_workspace_that_is_not_there_is_not_made_where_that_is_forbidden(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = {"workspace": {"create_missing_dirs": False}}
+    with pytest.raises(errors.NotFoundError, match="create_missing_dirs"):
+        Contexta(workspace=tmp_path / "ws", config=config)
+    only_asking = Contexta(workspace=tmp_path / "ws", profile="local+readonly")
+    with pytest.raises(errors.NotFoundError):
+        only_asking.list_runs()
+    monkeypatch.setattr(launch, "start_daemon", lambda workspace, config: pytest.fail("started"))
+    with pytest.raises(errors.NotFoundError, match="create_missing_dirs"):
+        launch.ensure_daemon(tmp_path / "ws", config)
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "ws").mkdir()
+    Contexta(workspace=tmp_path / "ws", config=config).close()
 
 
 def test_a_wrong_configuration_key_names_the_nearest(made) -> None:
