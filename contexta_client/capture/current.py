@@ -1,7 +1,7 @@
 """Which scope is the innermost open one, in each thread and each asyncio task.
 
 A scope remembers what was current when it was opened; a closed one is passed over. So nothing has to be reset in the
-order it was set, which generators, callbacks and notebooks do not keep.
+order it was set, which generators, callbacks and notebooks do not keep. Always: following `outer` and `parent` ends.
 """
 
 from __future__ import annotations
@@ -23,10 +23,7 @@ class Current:
 
     def innermost(self) -> Scope | None:
         """Return the innermost open scope here, None where there is none."""
-        scope = self.variable.get()
-        while scope is not None and scope.closed_ns:
-            scope = scope.outer
-        return scope
+        return _open_from(self.variable.get())
 
     def enter(self, scope: Scope) -> None:
         """Make a scope the current one here."""
@@ -34,9 +31,10 @@ class Current:
             self.variable.set(scope)
 
     def leave(self, scope: Scope) -> None:
-        """Forget a scope that was closed, if it is current here."""
+        """Forget a scope that was closed. Where it is current, what was so before its `with` block is so again."""
+        before, scope.entered_from = scope.entered_from, None
         if self.variable.get() is scope:
-            self.variable.set(self.innermost())
+            self.variable.set(_open_from(before) or self.innermost())
 
     def nearest(self, kind: type[ScopeT]) -> ScopeT | None:
         """Return the innermost open scope of a kind here."""
@@ -46,3 +44,23 @@ class Current:
                 return scope
             scope = scope.outer if scope.parent is None else scope.parent
         return None
+
+
+def is_within(inner: Scope | None, scope: Scope) -> bool:
+    """Whether a scope is another one, or is found from it by way of `outer` and `parent`."""
+    ways, seen = [inner], set[int]()
+    while ways:
+        found = ways.pop()
+        if found is scope:
+            return True
+        if found is not None and id(found) not in seen:
+            seen.add(id(found))
+            ways += [found.outer, found.parent]
+    return False
+
+
+def _open_from(scope: Scope | None) -> Scope | None:
+    """Return a scope, or the first open one by way of `outer`."""
+    while scope is not None and scope.closed_ns:
+        scope = scope.outer
+    return scope

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from contexta.errors import ValidationError
 
+from .current import is_within
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -43,8 +45,11 @@ def entered(scope: Scope) -> None:
     """Make a scope the current one where its `with` block runs, which may be another thread or task."""
     recorder = scope.recorder
     if recorder.current.variable.get() is not scope:
-        if scope.parent is None:
-            scope.outer = recorder.current.innermost()
+        with recorder.lock:  # of two that enter one another's scopes at once, the second sees what the first did
+            here = recorder.current.innermost()
+            scope.entered_from = here
+            if scope.parent is None and not is_within(here, scope):
+                scope.outer = here
         recorder.current.enter(scope)
 
 

@@ -65,6 +65,7 @@ class Scope:
         self.ref = ref
         self.parent = parent
         self.outer = recorder.current.innermost()
+        self.entered_from: Scope | None = None  # what was current before its `with` block, while it lasts
         self.fields = dict(fields or {})  # of its scope_opened entry
         self.status = "open"
         self.pid = os.getpid()
