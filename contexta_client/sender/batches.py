@@ -107,6 +107,7 @@ class Batcher:
         journal = self.reader.take_journal(cursor.journal, MAX_JOURNAL_BYTES, final=ends.final)
         cursor.journal = journal.at
         cursor.unreadable += journal.damaged
+        cursor.too_large += journal.too_large
         entries, defined = [], []
         for entry in journal.entries:
             if not defines(entry):

@@ -15,8 +15,8 @@ MAX_HOLES = 128
 REASONS = ("spool_full", "disk_full", "too_large", "torn", "unreadable")  # of Dropped, in the order of `said`
 Hole = tuple[int, int, int]  # group (0: single metrics), block, index
 
-# version, flags, groups, holes, own open scopes, journal block and offset, rows block and index, torn, unreadable
-_HEAD = struct.Struct("<BBHHxxIIIIIQQ")
+# version, flags, groups, holes, too large, own open scopes, journal block and offset, rows block and index, torn, unreadable
+_HEAD = struct.Struct("<BBHHHIIIIIQQ")
 _GROUP = struct.Struct("<III")  # group, block, index
 _HOLE = struct.Struct("<III")
 _SAID = struct.Struct(f"<{2 * len(REASONS)}Q")  # metrics and entries of each reason
@@ -32,6 +32,7 @@ class Cursor:
     holes: tuple[Hole, ...] = ()  # passed, and not committed when they were
     torn: int = 0  # metrics whose slot will never be committed
     unreadable: int = 0  # damaged frames, blocks and rows
+    too_large: int = 0  # frames that no batch can carry: up to 65,535 are counted
     said: tuple[int, ...] = (0,) * (2 * len(REASONS))  # totals of the Dropped entries so far
     open_scopes: int = 0  # that the session opened itself
     began: bool = False  # SessionOpened was read
@@ -50,7 +51,7 @@ class Cursor:
         flags = (_BEGAN if self.began else 0) | (_ENDED if self.ended else 0)
         parts = [
             _HEAD.pack(
-                VERSION, flags, len(groups), len(self.holes), self.open_scopes,
+                VERSION, flags, len(groups), len(self.holes), min(self.too_large, 0xFFFF), self.open_scopes,
                 *self.journal, *self.series.get(0, (0, 0)), self.torn, self.unreadable,
             ),
             _SAID.pack(*self.said),
@@ -70,7 +71,7 @@ class Cursor:
         if data[0] != VERSION:
             raise ValueError(f"cursor version {data[0]}; this program reads version {VERSION}")
         try:
-            _, flags, groups, holes, open_scopes, *places, torn, unreadable = _HEAD.unpack_from(data)
+            _, flags, groups, holes, too_large, open_scopes, *places, torn, unreadable = _HEAD.unpack_from(data)
             at = _HEAD.size + _SAID.size
             end = at + groups * _GROUP.size
             if len(data) != end + holes * _HOLE.size:
@@ -84,6 +85,7 @@ class Cursor:
                 torn=torn,
                 unreadable=unreadable,
                 said=_SAID.unpack_from(data, _HEAD.size),
+                too_large=too_large,
                 open_scopes=open_scopes,
                 began=bool(flags & _BEGAN),
                 ended=bool(flags & _ENDED),

@@ -15,6 +15,7 @@ from time import monotonic, time_ns
 import numpy as np
 
 from contexta_client.capture import spool_format as fmt
+from contexta_client.capture.journal import MAX_ENTRY_BYTES
 
 from .blocks import DAMAGED, END, FRAME, OPEN, Block, Rows, Words
 from .cursor import Hole
@@ -57,12 +58,14 @@ class Ends:
 
 @dataclass(frozen=True, slots=True)
 class JournalPart:
-    """Entries, where to go on, how many frames or blocks were damaged, and whether more stands there already."""
+    """Entries, where to go on, how many frames or blocks were damaged, whether more stands there already, and how many
+    frames were passed by because no batch can carry them."""
 
     entries: list[bytes]
     at: Place
     damaged: int
     more: bool
+    too_large: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,7 +296,7 @@ class SpoolReader:
         final: the writer is gone. stop: go no further than this place.
         """
         entries: list[bytes] = []
-        damaged = taken = 0
+        damaged = taken = too_large = 0
         while stop is None or at < stop:
             number, offset = at
             block = self.block(fmt.JOURNAL, 0, number)
@@ -320,14 +323,16 @@ class SpoolReader:
                         break
                 at = number + 1, 0
                 continue
-            if found == FRAME:
+            if found == FRAME and len(body) > MAX_ENTRY_BYTES:
+                too_large += 1
+            elif found == FRAME:
                 if entries and taken + len(body) > limit:
-                    return JournalPart(entries, at, damaged, more=True)
+                    return JournalPart(entries, at, damaged, more=True, too_large=too_large)
                 entries.append(body)
                 taken += len(body)
             damaged += found == DAMAGED
             at = number, following
-        return JournalPart(entries, at, damaged, more=False)
+        return JournalPart(entries, at, damaged, more=False, too_large=too_large)
 
     def _stays_damaged(self, at: Place) -> bool:
         where, since = self._suspect

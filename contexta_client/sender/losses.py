@@ -35,7 +35,7 @@ def _totals(words: Words, cursor: Cursor) -> tuple[int, ...]:
     return (
         int(words[fmt.DROPPED_METRICS]), int(words[fmt.DROPPED_ENTRIES]),
         int(words[fmt.DROPPED_DISK_METRICS]), int(words[fmt.DROPPED_DISK_ENTRIES]),
-        0, int(words[fmt.DROPPED_LARGE_ENTRIES]),
+        0, int(words[fmt.DROPPED_LARGE_ENTRIES]) + cursor.too_large,
         cursor.torn, 0,
         0, cursor.unreadable,
     )  # fmt: skip

@@ -242,7 +242,7 @@ class Session:
             rows += end[1] - index if end[0] == block else FULL_ENOUGH
         journal = self.reader.take_journal(cursor.journal, 1 << 14)
         closes = any(len(entry) > 9 and entry[9] == SCOPE_CLOSED for entry in journal.entries)
-        return rows, bool(journal.entries or journal.damaged), closes or journal.more
+        return rows, bool(journal.entries or journal.damaged or journal.too_large), closes or journal.more
 
     def _last_words(self, cursor: Cursor) -> Body | None:
         """What the sender itself has to say when the writer is gone: what was lost, and how the session ended."""

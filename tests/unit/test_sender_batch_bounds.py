@@ -14,6 +14,7 @@ from contexta_client.sender import batches
 from contexta_client.sender.batches import Batcher
 from contexta_client.sender.cursor import Cursor
 from contexta_client.sender.follow import SpoolReader
+from contexta_client.sender.losses import dropped_entries
 
 LIMIT = 8 << 20  # of the daemon
 LARGEST = LIMIT - (64 << 10)  # of an entry
@@ -54,6 +55,19 @@ def test_the_largest_entry_travels_alone(spool: SpoolWriter, batcher: Batcher) -
     found = bodies(batcher)
     assert len(found) == 3
     assert max(map(len, found)) < LIMIT
+
+
+def test_an_entry_that_no_batch_can_carry_is_counted_and_what_follows_it_comes(
+    spool: SpoolWriter, batcher: Batcher
+) -> None:
+    spool.entry("event", key="before", message="m")
+    spool.entry("key_defined", key_id=1, key="k", tags_json="t" * LARGEST)
+    spool.entry("event", key="after", message="m")
+    found = bodies(batcher)
+    assert [entry.event.key for data in found for entry in plain_batch(data).entries] == ["before", "after"]
+    (dropped,) = map(capture_pb2.Entry.FromString, dropped_entries(batcher.reader.words, batcher.cursor))
+    assert (dropped.dropped.reason, dropped.dropped.entries_total) == ("too_large", 1)
+    assert Cursor.unpack(batcher.cursor.pack()).too_large == 1
 
 
 def test_the_largest_entry_travels_without_the_rows_that_wait(spool: SpoolWriter, batcher: Batcher) -> None:

@@ -18,6 +18,7 @@ cursors = st.builds(
     torn=u64,
     unreadable=u64,
     said=st.tuples(*[u64] * (2 * len(REASONS))),
+    too_large=st.integers(0, 0xFFFF),
     open_scopes=u32,
     began=st.booleans(),
     ended=st.booleans(),
