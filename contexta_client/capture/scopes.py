@@ -104,6 +104,7 @@ class Scope:
             and tags is None
             and aggregation_scope is _STEP
             and summary_basis is _RAW
+            and (step is None or step.__class__ is int)  # numpy's own integers would wrap round below
         ):
             index = -2
             try:
@@ -148,7 +149,12 @@ class Scope:
                 group = stream.groups.known.get((tuple(metrics), tuple(map(type, numbers))))  # type: ignore[union-attr]
                 if group is not None and group.plain and scope_id == self.group_scope_id:
                     claim, capacity, memory = block = group.block
-                    encoded = 0 if step is None else step + 1 if step >= 0 else step
+                    if step is None:
+                        encoded = 0
+                    elif step.__class__ is int:
+                        encoded = step + 1 if step >= 0 else step
+                    else:
+                        raise TypeError  # the long way
                     index = -1
                     index = claim()
                     if index < capacity:

@@ -15,7 +15,8 @@ MAX_HOLES = 128
 REASONS = ("spool_full", "disk_full", "too_large", "torn", "unreadable")  # of Dropped, in the order of `said`
 Hole = tuple[int, int, int]  # group (0: single metrics), block, index
 
-# version, flags, groups, holes, too large, own open scopes, journal block and offset, rows block and index, torn, unreadable
+# version, flags, groups, holes, too large, own open scopes, journal block and offset, rows block and index, torn,
+# unreadable
 _HEAD = struct.Struct("<BBHHHIIIIIQQ")
 _GROUP = struct.Struct("<III")  # group, block, index
 _HOLE = struct.Struct("<III")

@@ -36,6 +36,18 @@ def test_a_metric_keeps_value_step_scope_and_time(capturing: Capturing) -> None:
     assert times == sorted(times)
 
 
+@pytest.mark.parametrize("step", [np.uint8(255), np.int8(127), np.int16(2**15 - 1), np.int64(2**62), np.uint64(2**62)])
+def test_steps_of_numpy_do_not_wrap_round(capturing: Capturing, step: np.integer) -> None:
+    run = capturing.recorder().run("steps")
+    with np.errstate(all="raise"):
+        for _ in range(3):
+            assert run.metric("loss", 1.0, step=step).ok
+            assert run.log({"a": 1.0, "b": 2.0}, step=step).ok
+    content = capturing.one()
+    assert {each.step for each in content.metrics} == {int(step)}
+    assert (len(content.metrics), content.group_rows, content.voids) == (9, 2, 0)
+
+
 @pytest.mark.parametrize("pattern", BITS)
 def test_doubles_are_kept_bit_by_bit(capturing: Capturing, pattern: int) -> None:
     value = struct.unpack("<d", struct.pack("<Q", pattern))[0]
