@@ -127,8 +127,11 @@ def undeclare(scope: Scope) -> None:
         undeclare(child)
 
 
-def close(scope: Scope, status: str, reason: str, *, wait: bool = True) -> None:
-    """Close a scope and what is open in it. One that a parent process opened is closed in this process only."""
+def close(scope: Scope, status: str, reason: str | BaseException, *, wait: bool = True) -> None:
+    """Close a scope and what is open in it. One that a parent process opened is closed in this process only.
+
+    Raises ValidationError, and leaves all as it was, for a status that does not exist and a reason that is no text.
+    """
     if status not in CLOSED_STATUSES:
         raise ValidationError(
             f"A {scope.kind_name} cannot be closed as {status!r}; write {', '.join(map(repr, CLOSED_STATUSES))}.",
@@ -136,6 +139,14 @@ def close(scope: Scope, status: str, reason: str, *, wait: bool = True) -> None:
             details={"status": status},
         )
     recorder = scope.recorder
+    if isinstance(reason, BaseException):
+        reason = _reason(type(reason).__name__, reason, recorder.config.security.secret_names)
+    elif not isinstance(reason, str):
+        raise ValidationError(
+            f"The reason is a {type(reason).__name__}; write text, or give the exception.",
+            code="value_wrong_type",
+            details={"field": "reason"},
+        )
     own = scope.pid == os.getpid()
     # Children, sinks, and what warns of a refusal may run the user's code: none of it under the lock.
     for child in reversed(list(scope.children.values())):

@@ -259,9 +259,10 @@ class Scope:
         """When it was closed, None while it is open."""
         return scope_life.time_text(self.closed_ns) if self.closed_ns else None
 
-    def close(self, status: str = "completed", *, reason: str = "") -> None:
+    def close(self, status: str = "completed", *, reason: str | BaseException = "") -> None:
         """Close it, and what is open in it, as completed, failed or cancelled. A second time does nothing.
 
+        reason: text, or an exception, of which is kept what an exception that leaves the `with` block would leave.
         Closing a run or a deployment waits, for `capture.exit_timeout_s` at most, until its records are settled.
         """
         scope_life.close(self, status, reason)
