@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 from contexta.capture import results
 from contexta.capture.results import SUCCESS, BatchCaptureResult, CaptureResult, PayloadFamily
 from contexta.contract import vocabulary as words
+from contexta.contract.json_text import dumps
 from contexta.contract.keys import MAX_KEY_CHARS, MAX_TEXT_BYTES
-from contexta.contract.references import slug
+from contexta.contract.references import parse_ref, slug
+from contexta.contract.times import canonical_time, parse_ns
 from contexta.errors import ClosedScopeError, ValidationError
 
 from . import scope_life
@@ -323,8 +325,6 @@ def json_of(name: str, value: Any) -> str:
         )
     if not value:
         return ""
-    from contexta.contract.json_text import dumps
-
     return dumps(value)
 
 
@@ -337,8 +337,6 @@ def moment_ns(name: str, value: Any, default: int) -> int:
     """Return a time given as ISO-8601 text or aware datetime in nanoseconds since 1970. Raises ValidationError."""
     if value is None:
         return default
-    from contexta.contract.times import canonical_time, parse_ns
-
     time = parse_ns(canonical_time(value, field=name))
     if abs(time) > MAX_SPAN_NS:
         raise ValidationError(f"{name} is {value!r}; give a time between 1678 and 2262.", code="time_out_of_range")
@@ -358,8 +356,6 @@ def _optional_text(name: str, value: Any) -> str:
 def _references(values: Sequence[str] | None) -> list[str]:
     if not values:
         return []
-    from contexta.contract.references import parse_ref
-
     if isinstance(values, str):
         raise ValidationError(f"linked_refs is one text; write [{values!r}].", code="value_wrong_type")
     return [str(parse_ref(value, field="linked_refs")) for value in values]

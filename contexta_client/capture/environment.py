@@ -12,6 +12,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from contexta.contract.json_text import dumps
+
 from .distributed import Worker
 from .git_revision import read_git
 from .redaction import redact_arguments, redact_text, redact_variables
@@ -29,8 +31,6 @@ _packages: dict[tuple[str, ...], dict[str, str]] = {}
 
 def describe_environment(config: UnifiedConfig, worker: Worker) -> dict[str, str]:
     """Return the fields of an `environment` entry, except scope_id and ref. Parts that cannot be read are left out."""
-    from contexta.contract.json_text import dumps
-
     capture, patterns = config.capture, config.security.secret_names
     git = read_git(working_folder()) if capture.git else None
     if git is not None and "remote" in git:

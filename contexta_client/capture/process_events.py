@@ -5,8 +5,11 @@ from __future__ import annotations
 import atexit
 import os
 import sys
+from contextlib import suppress
+from importlib import import_module
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+from weakref import WeakSet
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,19 +19,32 @@ if TYPE_CHECKING:
 PARENT_VARIABLE = "CONTEXTA_PARENT_SESSION"
 WORKER_EXIT_PRIORITY = -100  # after multiprocessing's own, which join what the worker started
 
+# What capturing imports only where it is needed, and those who read what was captured. Whose import another thread has
+# begun when this process forks can never be imported in the child.
+IMPORTED_LATE: Final = (
+    "contexta.capture.emissions", "contexta.contract.entities", "contexta.contract.records",
+    "contexta_client.recovery.outbox", "logging",
+)  # fmt: skip
+
+_alive: WeakSet[Recorder] = WeakSet()
 _recorders: dict[int, Recorder] = {}  # by identity, in the order they began
 _parent_of_process = os.environ.get(PARENT_VARIABLE, "")
 _installed = False
 _worker_pid = 0  # of the worker of multiprocessing whose end is waited for
 
 
-def watch(recorder: Recorder) -> None:
-    """Tell a recorder of forks, and close it at the end of the process, until `unwatch`."""
+def tell_of_forks(recorder: Recorder) -> None:
+    """Tell a recorder of forks as long as it is there: also before it began, when a thread may be about to."""
     global _installed
     if not _installed:
         _installed = True
-        os.register_at_fork(after_in_child=_after_fork_in_child)
+        os.register_at_fork(before=_finish_imports, after_in_child=_after_fork_in_child)
         atexit.register(_at_exit)
+    _alive.add(recorder)
+
+
+def watch(recorder: Recorder) -> None:
+    """Close a recorder that began at the end of the process, until `unwatch`."""
     _recorders[id(recorder)] = recorder
 
 
@@ -65,10 +81,18 @@ def _await_worker_end() -> None:
     Finalize(None, _at_exit, exitpriority=WORKER_EXIT_PRIORITY)
 
 
+def _finish_imports() -> None:
+    """Wait for the imports that other threads are in the middle of."""
+    for name in IMPORTED_LATE:
+        if name in sys.modules:
+            with suppress(Exception):
+                import_module(name)
+
+
 def _after_fork_in_child() -> None:
     global _parent_of_process
     _parent_of_process = os.environ.get(PARENT_VARIABLE, "")
-    for recorder in list(_recorders.values()):
+    for recorder in list(_alive):
         recorder.after_fork_in_child()
 
 
@@ -91,6 +115,6 @@ def _exit_status(secret_names: Sequence[str]) -> tuple[str, str]:
         kind, error = getattr(sys, "last_type", None), getattr(sys, "last_value", None)
     if kind is None:
         return "completed", ""
-    from .scope_life import outcome
+    from .scope_life import outcome  # it imports the recorder's modules, which import this one
 
     return outcome(kind, error, secret_names)

@@ -7,9 +7,11 @@ from time import time_ns
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
+from contexta.contract.times import format_ns
 from contexta.errors import ValidationError
 
 from .current import is_within
+from .redaction import redact_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,8 +26,6 @@ _NO_IDS: Final[Any] = MappingProxyType({})  # a closed scope's: every look-up fa
 
 def time_text(time_ns_: int) -> str:
     """Return nanoseconds since 1970 as ISO-8601 text in UTC."""
-    from contexta.contract.times import format_ns
-
     return format_ns(time_ns_)
 
 
@@ -201,6 +201,4 @@ def _reason(name: str, said: object, secret_names: Sequence[str]) -> str:
         text = ""
     if not text:
         return name
-    from .redaction import redact_text  # needed only where something fails
-
     return f"{name}: {redact_text(text, secret_names)}"[:MAX_REASON_CHARS]

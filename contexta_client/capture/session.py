@@ -81,6 +81,7 @@ class Recorder(InnermostCalls):
         self._last_session = b""  # of this process or, after a fork, of its parent
         self._retry_at_s = 0.0
         self._timed_out = False
+        process_events.tell_of_forks(self)
 
     # --- scopes ------------------------------------------------------------------------------------------------------
 
@@ -278,6 +279,7 @@ class Recorder(InnermostCalls):
         self.beginning = False
         self._retry_at_s = 0.0
         self._timed_out = False
+        self._unkept_metrics = self._unkept_entries = 0  # the parent says so
         self.sender.forget_children()
         self._forget_stream()
 

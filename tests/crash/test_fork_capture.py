@@ -7,8 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from capturing import Capturing
 from spool_reader import read_spools
+
+from contexta_client.capture import spool_format as fmt
+from contexta_client.capture import spool_place
 
 PROGRAM = """
 import os, sys, threading
@@ -192,3 +196,64 @@ def test_a_fork_inside_a_capture_call_harms_neither_process(capturing: Capturing
     parent, child = capturing.read()
     assert [each.key for each in parent.of("event")] == ["in-parent"]
     assert [each.key for each in child.of("event")] == ["in-child"]
+
+
+IN_THE_MIDDLE = """
+import os, signal, sys, threading
+from contexta.config import load_config
+from contexta_client.capture import spool_place
+from contexta_client.capture.session import Recorder
+
+recorder = Recorder(load_config(workspace=sys.argv[1], patch={
+    "project_name": "p", "daemon": {"autostart": False}, "capture": {"environment": False, "exit_timeout_s": 0.1}}))
+inside, go, real = threading.Event(), threading.Event(), spool_place.choose_root
+
+def choose_root(*arguments):
+    if threading.current_thread() is not threading.main_thread():
+        inside.set()
+        go.wait()
+    return real(*arguments)
+
+def begin():
+    recorder.run("parent").metric("parent", 1.0)
+
+spool_place.choose_root = choose_root
+thread = threading.Thread(target=begin)
+thread.start()
+inside.wait()
+pid = os.fork()
+if pid == 0:
+    signal.alarm(20)  # rather than to hang for ever
+    assert recorder.run("child").metric("child", 1.0).ok
+    os._exit(0)
+status = os.waitpid(pid, 0)[1]
+go.set()
+thread.join()
+sys.exit(status)
+"""
+
+
+def test_a_child_forked_while_a_thread_begins_the_session_begins_its_own(tmp_path: Path) -> None:
+    done = run_program(IN_THE_MIDDLE, tmp_path)
+    assert done.returncode == 0, done.stderr
+    spools = read_spools(tmp_path / "spools")
+    assert [[each.key for each in spool.metrics] for spool in spools if spool.values("child")] == [["child"]]
+    assert [spool.values("parent") for spool in spools if spool.values("parent")] == [[1.0]]
+
+
+def test_what_the_parent_could_not_keep_is_not_said_by_the_child_too(
+    capturing: Capturing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_place(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    recorder = capturing.recorder()
+    with monkeypatch.context() as patched:
+        patched.setattr(spool_place, "choose_root", no_place)
+        run = recorder.run("late")
+        assert run.metric("loss", 1.0).dropped == 1
+    pid = os.fork()
+    if pid == 0:
+        os._exit(not run.metric("loss", 2.0).ok)
+    assert os.waitpid(pid, 0)[1] == 0
+    assert capturing.one().words[fmt.DROPPED_DISK_METRICS] == 0

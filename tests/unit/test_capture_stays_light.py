@@ -59,3 +59,31 @@ def test_capturing_imports_only_light_modules_and_starts_no_thread(tmp_path: Pat
     assert found["handlers"]
     assert found["left_open"] == []
     assert done.stderr == ""
+
+
+FIRST_USES = """
+import json, os, sys
+from contexta.config import load_config
+from contexta_client.capture.session import Recorder
+
+recorder = Recorder(load_config(workspace=sys.argv[1], patch={"daemon": {"autostart": False}}))
+before = set(sys.modules)
+run = recorder.run("light", metadata={"nan": float("nan")})
+stage = run.stage("train")
+stage.metric("loss", 0.5, tags={"a": 1})
+stage.event("e", message="m", attributes={"a": float("nan")})
+stage.span("s", started_at="2025-01-10T09:00:00Z", linked_refs=[run.ref])
+stage.register_artifact("program", sys.executable)
+stage.close("failed", reason=ValueError("bad"))
+print(run.started_at)
+recorder.close()
+print(json.dumps([name for name in set(sys.modules) - before if not name.startswith("encodings.")]))
+"""
+
+
+def test_no_capture_call_imports_anything(tmp_path: Path) -> None:
+    """A fork beside a thread that imports leaves the child a module that can never be imported."""
+    environment = os.environ | {"CONTEXTA_SPOOL_DIR": str(tmp_path / "spools"), "PYTHONPATH": str(Path.cwd())}
+    command = [sys.executable, "-c", FIRST_USES, str(tmp_path / "workspace")]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+    assert json.loads(done.stdout.splitlines()[-1]) == []
