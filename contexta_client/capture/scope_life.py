@@ -11,22 +11,45 @@ from contexta.contract.times import format_ns
 from contexta.errors import ValidationError
 
 from .current import is_within
+from .entry_encoding import utf8
+from .journal import MAX_ENTRY_BYTES
 from .redaction import redact_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from .scopes import Scope
+    from .session import Recorder
     from .stream import Stream
 
 CLOSED_STATUSES: Final = ("completed", "failed", "cancelled")
 MAX_REASON_CHARS = 2000
+ROOM_FOR_REFS = 4096  # of the entry that tells of a scope
 _NO_IDS: Final[Any] = MappingProxyType({})  # a closed scope's: every look-up fails, and nothing can be added
 
 
 def time_text(time_ns_: int) -> str:
     """Return nanoseconds since 1970 as ISO-8601 text in UTC."""
     return format_ns(time_ns_)
+
+
+def check_size(recorder: Recorder, kind_name: str, fields: Mapping[str, Any]) -> None:
+    """Raise ValidationError when what is said of a new scope is more than one entry takes, or would leave the spool no
+    room for what is captured in the scope: nothing in it could be kept."""
+    limit = min(MAX_ENTRY_BYTES, recorder.config.capture.spool_bytes // 4) - ROOM_FOR_REFS
+    texts = [text for text in fields.values() if isinstance(text, str)]
+    if 4 * sum(map(len, texts)) <= limit:  # no letter takes more
+        return
+    sizes = {name: len(utf8(text)) for name, text in fields.items() if isinstance(text, str)}
+    size = sum(sizes.values())
+    if size > limit:
+        field = max(sizes, key=sizes.__getitem__).removesuffix("_json")
+        raise ValidationError(
+            f"What is said of the {kind_name} takes {size} bytes, most of it its {field}; at most {limit} can be kept. "
+            "Write less there, and register the whole of it as an artifact.",
+            code="value_too_large",
+            details={"field": field, "size_bytes": size, "limit_bytes": limit},
+        )
 
 
 def opened(scope: Scope) -> None:

@@ -55,6 +55,7 @@ def open_run(
         from json import loads
 
         fields["code_revision"] = str(loads(environment["git_json"]).get("revision", ""))
+    scope_life.check_size(recorder, "run", {"name": name, **fields})
     for open_scope in list(recorder.roots.values()):
         if open_scope.ref == ref and open_scope.pid == os.getpid():  # a notebook cell, run again
             scope_life.close(open_scope, "cancelled", RUN_AGAIN, wait=False)
@@ -92,6 +93,7 @@ def open_deployment(
     }
     fields["metadata_json"] = json_of("metadata", metadata)
     fields["project_name"] = recorder.project_name
+    scope_life.check_size(recorder, "deployment", {"name": name, **fields})
     for open_scope in list(recorder.roots.values()):
         if open_scope.ref == ref and open_scope.pid == os.getpid():
             scope_life.close(open_scope, "cancelled", "the same deployment was opened again", wait=False)

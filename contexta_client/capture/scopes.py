@@ -283,6 +283,7 @@ class Scope:
     def _child(self, kind: type[Any], name: str, **fields: Any) -> Any:
         capture_calls.check_open(self)
         ref = child_ref(kind.ref_kind, self.ref, capture_calls.component(name, kind.kind_name))
+        scope_life.check_size(self.recorder, kind.kind_name, {"name": name, **fields})
         return kind(self.recorder, name, ref=ref, parent=self, fields=fields)
 
 
