@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from contexta.errors import ValidationError
 
+_INFINITY = float("inf")
+_NO_NUMBERS = ("m", "M", "c")  # kinds of numpy: times and complex numbers, which would convert all the same
 EXACT = 1 << 53  # every integer up to here is a double
 STEP_BOUND = (1 << 63) - 1
 
@@ -29,39 +32,25 @@ def number(value: Any, *, key: str) -> tuple[float, str, int | None]:
         return float.__float__(value), FLOAT, None
     if isinstance(value, int):  # an enum
         return _integer(int(value))
-    if value is None or isinstance(value, str | bytes | complex):
+    if value is None or isinstance(value, str | bytes | complex | type):
         raise _no_number(key, value)
-    item = getattr(value, "item", None)  # a scalar or an array of one: numpy, torch, jax
-    if item is not None:
-        try:
-            plain = item()
-        except Exception as error:
-            raise _no_number(key, value) from error
-        if plain.__class__ is not kind and isinstance(plain, int | float):
-            return number(plain, key=key)
-    if hasattr(value, "__index__"):
-        return _integer(int(value.__index__()))
-    if hasattr(value, "__float__") and not isinstance(value, type):  # Decimal, Fraction, numpy.longdouble, tensorflow
-        try:
-            return float(value), FLOAT, None
-        except Exception as error:
-            raise _no_number(key, value) from error
-    raise _no_number(key, value)
+    try:
+        plain = _held(value)
+        if plain.__class__ is kind and hasattr(value, "__float__") and _dtype_kind(value) not in _NO_NUMBERS:
+            plain = _near(value)  # Decimal, Fraction, numpy.longdouble, tensorflow
+    except Exception as error:
+        raise _no_number(key, value) from error
+    if plain.__class__ is kind:
+        raise _no_number(key, value)
+    return number(plain, key=key)
 
 
 def whole_step(step: Any) -> int:
     """Return a step as an integer. Raises ValidationError for what is none, or is outside 64 bits."""
     whole = None
-    if isinstance(step, int) or hasattr(step, "__index__"):
-        whole = int(step.__index__())
-    elif isinstance(step, float) and step.is_integer():
-        whole = int(step)
-    elif hasattr(step, "item"):
-        try:
-            plain = step.item()
-        except Exception:
-            plain = None
-        if isinstance(plain, int | float) and float(plain).is_integer():
+    with suppress(Exception):  # an object of the user's that cannot tell
+        plain = step if isinstance(step, int | float) else _held(step)
+        if isinstance(plain, int) or (isinstance(plain, float) and plain.is_integer()):
             whole = int(plain)
     if whole is None:
         raise ValidationError(
@@ -70,6 +59,40 @@ def whole_step(step: Any) -> int:
     if not -STEP_BOUND <= whole < STEP_BOUND:
         raise ValidationError(f"step is {whole}; it must lie between -2**63 and 2**63 - 2.", code="step_out_of_range")
     return whole
+
+
+def _held(value: Any) -> Any:
+    """Return what is in a scalar or an array of one of another library, exactly; the object itself where that is no
+    number, or none that this can take out. Raises anything."""
+    if _dtype_kind(value) in _NO_NUMBERS or _is_masked(value):
+        return value
+    item = getattr(value, "item", None)  # numpy, torch, jax
+    if item is not None and (plain := item()).__class__ is not value.__class__:
+        return plain
+    with suppress(Exception):  # floats of tensorflow have the method, and refuse
+        return int(value.__index__())
+    return value
+
+
+def _near(value: Any) -> float:
+    """Return the double next to a number. Raises OverflowError where that is an infinity, and anything else."""
+    near = float(value)
+    if near in (_INFINITY, -_INFINITY):
+        with suppress(TypeError):  # it has no order
+            if -_INFINITY < value < _INFINITY:
+                raise OverflowError
+    return near
+
+
+def _dtype_kind(value: Any) -> str:
+    """Return numpy's letter for the kind of what an object holds, "-" for other objects."""
+    return str(getattr(getattr(value, "dtype", None), "kind", "-"))
+
+
+def _is_masked(value: Any) -> bool:
+    """Whether an object is a scalar or an array of numpy.ma with something masked in it."""
+    is_any = getattr(getattr(value, "mask", None), "any", None)
+    return is_any is not None and bool(is_any())
 
 
 def _integer(value: int) -> tuple[float, str, int | None]:
@@ -90,10 +113,14 @@ def _no_number(key: str, value: Any) -> ValidationError:
         advice = "There is no value; leave the call out, or write float('nan')."
     elif isinstance(value, str | bytes):
         advice = f"Text is no metric; write float(...) for a number, or event({key!r}, message=...) for text."
-    elif isinstance(value, complex):
+    elif isinstance(value, complex) or _dtype_kind(value) == "c":
         advice = "Write value.real and value.imag as two metrics, or abs(value)."
     elif size not in (None, 1) or (shape is not None and tuple(shape) not in ((), (1,))):
         advice = f"It has the shape {tuple(shape or ())}; write value.mean().item(), or a metric for each element."
+    elif _dtype_kind(value) in ("m", "M"):
+        advice = "It is a time; write a number of seconds, such as value / numpy.timedelta64(1, 's')."
+    elif getattr(value, "mask", None) is not None:
+        advice = "It is masked, so there is no value; leave the call out, or write float('nan')."
     elif isinstance(value, dict):
         inner = next((f"{key}/{name}" for name in value), f"{key}/name")
         advice = f"Write log({{{inner!r}: ...}}), with a number for each name."

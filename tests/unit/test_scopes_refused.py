@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from fractions import Fraction
+
+import numpy as np
 import pytest
 from capturing import Capturing
 
@@ -41,3 +45,59 @@ def test_what_would_leave_the_spool_no_room_for_anything_else_is_refused_too(cap
     with pytest.raises(ValidationError, match="as an artifact"):
         recorder.run("large", metadata={"vocabulary": "x" * (1 << 18)})
     assert recorder.run("large", metadata={"vocabulary": "x" * (250 << 10)}).metric("loss", 1.0).ok
+
+
+class Torn:
+    """Looks like a number, and cannot tell which."""
+
+    def __index__(self) -> int:
+        raise RuntimeError
+
+    __float__ = __int__ = item = __index__
+
+
+@pytest.mark.parametrize(
+    ("given", "advice"),
+    [
+        (np.ma.masked, "masked"),
+        (np.ma.array([1.0], mask=[True]), "masked"),
+        (np.complex64(1 + 2j), "value.real"),
+        (np.clongdouble(1 + 2j), "value.real"),
+        (np.array(1 + 2j), "value.real"),
+        (np.array("0.5"), "float"),
+        (np.array(None, dtype=object), "leave the call out"),
+        (np.array({}, dtype=object), "log("),
+        (np.timedelta64(5, "ns"), "seconds"),
+        (np.datetime64(5, "ns"), "seconds"),
+        (np.array([7], dtype="m8[ns]"), "seconds"),
+        (Decimal("1e400"), "float(value)"),
+        (Decimal("sNaN"), "float(value)"),
+        (Fraction(10**400), "float(value)"),
+        (Torn(), "float(value)"),
+    ],
+)
+def test_what_only_looks_like_a_number_is_none(capturing: Capturing, given: object, advice: str) -> None:
+    run = capturing.recorder().run("looks")
+    for call in (lambda: run.metric("loss", given), lambda: run.log({"loss": given, "fine": 1.0})):
+        with pytest.raises(ValidationError, match="loss") as refused:
+            call()
+        assert advice in refused.value.message
+    with pytest.raises(ValidationError, match="step"):
+        run.metric("loss", 1.0, step=given)
+    assert not capturing.one().metrics
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        (np.ma.array([1.5], mask=[False]), 1.5),
+        (np.array(Decimal("0.5"), dtype=object), 0.5),
+        (np.array(np.longdouble(1.5)), 1.5),
+        (Decimal("-Infinity"), -np.inf),
+        (np.longdouble("inf"), np.inf),
+        (np.float32("inf"), np.inf),
+    ],
+)
+def test_numbers_in_unusual_clothes_are_kept(capturing: Capturing, given: object, kept: float) -> None:
+    assert capturing.recorder().run("clothes").metric("loss", given).ok
+    assert capturing.one().values("loss") == [kept]
