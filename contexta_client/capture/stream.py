@@ -143,9 +143,8 @@ class Stream:
         return self._attempt(lambda: self.rows.append(series, value, step), fmt.DROPPED_METRICS, 1)
 
     def wide(self, scope_id: int, key_id: int, step: int, value: int) -> str:
-        """Commit one metric whose value no double holds exactly."""
-        text = str(value) if value.bit_length() < 14_000 else hex(value)
-        return self.entry("wide_metric", {"scope_id": scope_id, "key_id": key_id, "step": step, "value": text})
+        """Commit one metric whose value no double holds exactly, of at most MAX_INTEGER_BITS."""
+        return self.entry("wide_metric", {"scope_id": scope_id, "key_id": key_id, "step": step, "value": str(value)})
 
     def group(self, signature: Signature, key_ids: Callable[[], list[int]]) -> Group | None:
         """Return the group of a recurring set, defined if need be; None where its values go as single metrics."""

@@ -10,6 +10,7 @@ from contexta.errors import ValidationError
 _INFINITY = float("inf")
 _NO_NUMBERS = ("m", "M", "c")  # kinds of numpy: times and complex numbers, which would convert all the same
 EXACT = 1 << 53  # every integer up to here is a double
+MAX_INTEGER_BITS = 13_999  # as contexta.contract.json_text writes as a number: Python itself ends at 4300 digits
 STEP_BOUND = (1 << 63) - 1
 
 FLOAT, INT, BOOL = "float64", "int64", "bool"
@@ -27,11 +28,11 @@ def number(value: Any, *, key: str) -> tuple[float, str, int | None]:
     if kind is bool:
         return float(value), BOOL, None
     if kind is int:
-        return _integer(value)
+        return _integer(value, key)
     if isinstance(value, float):  # numpy.float64
         return float.__float__(value), FLOAT, None
     if isinstance(value, int):  # an enum
-        return _integer(int(value))
+        return _integer(int(value), key)
     if value is None or isinstance(value, str | bytes | complex | type):
         raise _no_number(key, value)
     try:
@@ -95,9 +96,16 @@ def _is_masked(value: Any) -> bool:
     return is_any is not None and bool(is_any())
 
 
-def _integer(value: int) -> tuple[float, str, int | None]:
+def _integer(value: int, key: str) -> tuple[float, str, int | None]:
     if -EXACT <= value <= EXACT:
         return float(value), INT, None
+    if value.bit_length() > MAX_INTEGER_BITS:
+        raise ValidationError(
+            f"The metric {key!r} got an integer of {value.bit_length()} bits; at most {MAX_INTEGER_BITS} can be kept. "
+            "Write its logarithm, or text in the attributes of an event.",
+            code="metric_value_invalid",
+            details={"key": key, "type": "int"},
+        )
     try:
         near = float(value)
         exact = int(near) == value

@@ -101,3 +101,14 @@ def test_what_only_looks_like_a_number_is_none(capturing: Capturing, given: obje
 def test_numbers_in_unusual_clothes_are_kept(capturing: Capturing, given: object, kept: float) -> None:
     assert capturing.recorder().run("clothes").metric("loss", given).ok
     assert capturing.one().values("loss") == [kept]
+
+
+def test_integers_that_cannot_be_written_in_decimals_are_refused(capturing: Capturing) -> None:
+    run = capturing.recorder().run("wide")
+    for number in (2**13_999, -(2**20_000) - 1):
+        with pytest.raises(ValidationError, match="bits") as refused:
+            run.metric("count", number)
+        assert refused.value.code == "metric_value_invalid"
+    assert run.metric("count", 2**13_999 - 1).ok
+    (wide,) = capturing.one().of("wide_metric")
+    assert int(wide.value) == 2**13_999 - 1
