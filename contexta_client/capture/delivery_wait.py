@@ -29,8 +29,10 @@ def request(stream: Stream, words: tuple[int, int]) -> int:
 
 
 def is_answered(stream: Stream, words: tuple[int, int], ticket: int) -> bool:
-    """Whether what a ticket asked for is done."""
+    """Whether what a ticket asked for is done. Closings that wait for room are a part of it."""
     _, done = words
+    if stream.owes():
+        return False
     return stream.spool.words[done] >= ticket
 
 
@@ -69,6 +71,8 @@ def wait(
             if not sender.ensure(header[fmt.HEARTBEAT_NS]):
                 return False
             sender.wake()
+        if stream.owes() and stream.pay_owed():
+            ticket = request(stream, words)
         sleep(nap_s if end is None else min(nap_s, max(0.0, end - now)))
         nap_s = min(nap_s * 1.5, LONGEST_NAP_S)
     return True

@@ -11,7 +11,7 @@ from struct import Struct
 from zlib import crc32
 
 from . import spool_format as fmt
-from .spool import Block, Lock, Spool
+from .spool import CLOSINGS_BYTES, Block, Lock, Spool, SpoolFullError
 
 FIRST_BYTES = 64 << 10
 LATER_BYTES = 256 << 10
@@ -31,18 +31,19 @@ class Journal:
         self._lock = lock
         self._block: Block | None = None
         self._previous: Block | None = None  # the block before, which still needs its END
+        self._for_closings: Block | None = None  # the newest one, when it takes nothing else
         self._turn: object = None
 
-    def append(self, body: bytes) -> None:
+    def append(self, body: bytes, *, closing: bool = False) -> None:
         """Commit one frame. Raises SpoolFullError or DiskFullError, and then nothing was written.
 
-        body: at most MAX_ENTRY_BYTES; the caller has checked that.
+        body: at most MAX_ENTRY_BYTES; the caller has checked that. closing: of a scope, for which some room is kept.
         """
         size = fmt.frame_bytes(len(body))
         head = crc32(body) << 32 | len(body)
         with self._lock:
             while True:
-                block = self._room_for(size)
+                block = self._room_for(size, closing=closing)
                 memory = block.memory
                 turn = object()
                 self._turn = turn
@@ -60,31 +61,38 @@ class Journal:
 
     def release(self) -> None:
         """Let go of the memory; nothing is captured any more."""
-        self._block = self._previous = None
+        self._block = self._previous = self._for_closings = None
 
     def _end_of(self, block: Block) -> int:
         """Return where the next frame goes in a block, walking over what was committed since."""
         block.walked = offset = _walk(block.memory, block.walked)
         return offset
 
-    def _room_for(self, size: int) -> Block:
+    def _room_for(self, size: int, *, closing: bool) -> Block:
         """Return the newest block, once it has room for a frame and an END, and is published."""
         while True:
             block = self._block
             if block is not None:
                 self._publish(block)
-                if self._end_of(block) + size + fmt.FRAME_HEADER_BYTES <= block.capacity:
+                takes_it = closing or block is not self._for_closings
+                if takes_it and self._end_of(block) + size + fmt.FRAME_HEADER_BYTES <= block.capacity:
                     return block
-            self._next_block(block, size)
+            try:
+                usual = FIRST_BYTES if block is None else min(LATER_BYTES, self._spool.block_limit)
+                self._next_block(block, max(usual, size + fmt.FRAME_HEADER_BYTES))
+            except SpoolFullError:
+                if not closing:
+                    raise
+                usual = CLOSINGS_BYTES - fmt.BLOCK_HEADER_BYTES
+                self._next_block(block, max(usual, size + fmt.FRAME_HEADER_BYTES), closings=True)
 
-    def _next_block(self, seen: Block | None, size: int) -> None:
+    def _next_block(self, seen: Block | None, capacity: int, *, closings: bool = False) -> None:
         number = 0 if seen is None else seen.number + 1
-        usual = FIRST_BYTES if number == 0 else min(LATER_BYTES, self._spool.block_limit)
-        capacity = max(usual, size + fmt.FRAME_HEADER_BYTES)
         header = fmt.BlockHeader(kind=fmt.JOURNAL, group=0, values=0, number=number, capacity=capacity)
-        made = self._spool.make_block(header)
+        made = self._spool.make_block(header, closings=closings)
+        only_closings = made if closings else None
         if self._block is seen:  # not switched by a nested call; again no bytecode between test and stores
-            self._block, self._previous = made, seen
+            self._block, self._previous, self._for_closings = made, seen, only_closings
         else:
             self._spool.discard(made, header)
             return

@@ -18,6 +18,7 @@ from . import spool_format as fmt
 from .spool_place import write_all
 
 RESERVE_BYTES = 256 << 10  # of the bound, only for the journal, so that scopes still open and close at the bound
+CLOSINGS_BYTES = 64 << 10  # of these, only for closings: no number of events keeps a run from saying how it ended
 DISK_RETRY_NS = 100_000_000  # storage that failed is not asked again before
 
 
@@ -136,13 +137,15 @@ class Spool:
         length = int.from_bytes(self._trouble[:4], "little")
         return bytes(self._trouble[4 : 4 + min(length, fmt.TROUBLE_BYTES - 4)]).decode("utf-8", "replace")
 
-    def make_block(self, header: fmt.BlockHeader) -> Block:
+    def make_block(self, header: fmt.BlockHeader, *, closings: bool = False) -> Block:
         """Make and map a block, not yet published. Raises SpoolFullError or DiskFullError.
 
+        closings: it takes nothing but closings of scopes, and may use up the bound.
         The caller holds the stream's lock; a signal handler may still call this again in the middle.
         """
         size = header.file_bytes
-        bound = self.bound_bytes - (0 if header.kind == fmt.JOURNAL else RESERVE_BYTES)
+        kept_free = 0 if closings else CLOSINGS_BYTES if header.kind == fmt.JOURNAL else RESERVE_BYTES
+        bound = self.bound_bytes - kept_free
         if self.waiting_bytes() + size > bound:
             raise SpoolFullError
         if self._disk_retry_ns and monotonic_ns() < self._disk_retry_ns:

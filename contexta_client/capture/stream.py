@@ -80,7 +80,8 @@ class Stream:
     ) -> str:
         """Commit an entry to the journal; returns why it was not kept, or an empty text.
 
-        owed: an entry that finds no room is remembered and written once there is some, rather than dropped.
+        owed: a scope's closing. It finds room where other entries do not, and where even that is used up it is
+        remembered and written once there is some, rather than dropped.
         tried_again: by the caller, who holds the lock: it does not wait for room, and what is lost for want of it is
         the caller's to count, and to tell of afterwards.
         """
@@ -92,7 +93,7 @@ class Stream:
             self.pay_owed()
         if owed:
             try:
-                self.journal.append(body)
+                self.journal.append(body, closing=True)
             except (SpoolFullError, DiskFullError):
                 self._owed.append(body)
             return ""
@@ -102,20 +103,25 @@ class Stream:
         self.look_if_due()
         return reason
 
-    def pay_owed(self) -> None:
-        """Write the entries that found no room, as far as there is some now."""
+    def owes(self) -> bool:
+        """Whether closings wait for room."""
+        return bool(self._owed)
+
+    def pay_owed(self) -> bool:
+        """Write the closings that found no room, as far as there is some now. Returns whether nothing is owed now."""
         with self.lock:
             if self._paying:  # this call is nested in one that goes on with it
-                return
+                return False
             self._paying = True
             try:
                 while self._owed:
-                    self.journal.append(self._owed[0])
+                    self.journal.append(self._owed[0], closing=True)
                     del self._owed[0]
             except (SpoolFullError, DiskFullError):
-                return
+                return False
             finally:
                 self._paying = False
+        return True
 
     def look_if_due(self) -> None:
         now = time_ns()
@@ -243,10 +249,15 @@ class Stream:
 
     # --- the end -----------------------------------------------------------------------------------------------------
 
-    def end(self) -> None:
-        """Say that nothing more will come."""
-        self.pay_owed()
-        self.spool.end()
+    def end(self, *, at_last: bool = False) -> None:
+        """Say that nothing more will come, once that is so. at_last: nobody waits any longer, and closings that still
+        find no room are counted as dropped."""
+        if not self.pay_owed() and at_last and not self._paying:
+            with self.lock:
+                self.spool.words[fmt.DROPPED_ENTRIES] += len(self._owed)
+                self._owed.clear()
+        if not self._owed:
+            self.spool.end()
 
     def release(self) -> None:
         """Free the blocks, and the lock that says that the writer is alive, once nobody waits any more."""

@@ -16,6 +16,7 @@ from contexta_client.capture import spool as spool_module
 from contexta_client.capture import spool_format as fmt
 from contexta_client.capture import stream as stream_module
 from contexta_client.capture.journal import Journal
+from contexta_client.capture.scopes import Scope
 from contexta_client.capture.spool import DiskFullError
 
 
@@ -69,17 +70,64 @@ def test_scopes_still_open_and_close_at_the_bound(capturing: Capturing) -> None:
     assert [each.status for each in content.of("scope_closed")] == ["completed", "completed"]
 
 
+def test_scopes_close_where_events_have_used_up_the_room_of_all_other_entries(capturing: Capturing) -> None:
+    recorder = capturing.recorder(spool_bytes=1 << 20)
+    run = recorder.run("full")
+    stages = [run.stage(f"s{number}") for number in range(100)]
+    fill_with_events(run)
+    for stage in stages:
+        stage.close("failed", reason="x" * 500)
+    assert not run.event("e", message="").ok
+    run.close()
+    content = capturing.one()
+    assert [each.status for each in content.of("scope_closed")] == ["failed"] * 100 + ["completed"]
+    recorder.stream().spool.words[fmt.RELEASED_BYTES] += 1 << 20
+    with recorder.run("later") as later:
+        assert later.event("e", message="there is room").ok
+    assert [each.message for each in capturing.one().of("event")][-1] == "there is room"
+
+
+def fill_with_events(run: Scope) -> None:
+    for size in (2000, 0):
+        while run.event("e", message="x" * size).ok:
+            pass
+
+
+@pytest.mark.parametrize("frees", [True, False])
+def test_closings_are_written_while_the_end_waits_and_counted_where_they_never_find_room(
+    capturing: Capturing, monkeypatch: pytest.MonkeyPatch, frees: bool
+) -> None:
+    recorder = capturing.recorder(spool_bytes=1 << 20)
+    run = recorder.run("full")
+    fill_with_events(run)
+    spool = recorder.stream().spool
+    spool.bound_bytes = 0  # the room for closings alone is used up too
+    dropped, words = spool.words[fmt.DROPPED_ENTRIES], spool.words
+
+    def sender_looks(heartbeat: int) -> bool:
+        words[fmt.SETTLE_DONE] = words[fmt.SETTLE_REQUESTED]
+        spool.bound_bytes = frees << 21
+        return True
+
+    monkeypatch.setattr(recorder.sender, "ensure", sender_looks)
+    recorder.close()
+    content = capturing.one()
+    assert content.ended
+    assert [each.status for each in content.of("scope_closed")] == ["completed"] * frees
+    assert content.words[fmt.DROPPED_ENTRIES] - dropped == (not frees)
+    assert content.words[fmt.SETTLE_REQUESTED] == 1 + frees  # what was asked for before did not speak of the closing
+
+
 def test_a_closing_that_finds_no_room_is_written_once_there_is_some(capturing: Capturing) -> None:
     recorder = capturing.recorder(spool_bytes=1 << 20)
     run = recorder.run("full")
     stage = run.stage("train")
-    while run.event("e", message="x" * 2000).ok:
-        pass
-    while run.event("e", message="").ok:
-        pass
+    fill_with_events(run)
+    spool = recorder.stream().spool
+    spool.bound_bytes = 0  # the room for closings alone is used up too
     stage.close()
     assert not capturing.one().of("scope_closed")
-    recorder.stream().spool.words[fmt.RELEASED_BYTES] += 1 << 20
+    spool.bound_bytes = 2 << 20
     run.event("e", message="there is room")
     assert [each.status for each in capturing.one().of("scope_closed")] == ["completed"]
 
@@ -278,7 +326,7 @@ def no_place(*_: object) -> None:
     raise OSError(28, "No space left on device")
 
 
-def failing(*_: object) -> None:
+def failing(*_: object, **__: object) -> None:
     raise DiskFullError("No space left on device")
 
 
