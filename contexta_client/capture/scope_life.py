@@ -192,7 +192,8 @@ def close(scope: Scope, status: str, reason: str | BaseException, *, wait: bool 
     recorder.current.leave(scope)
     scope.rows = scope.no_rows
     scope.stream = None
-    recorder.feed.scope(scope)
+    if own:
+        recorder.feed.scope(scope)
     if wait and own and scope.waits_when_closed and stream is not None:
         recorder.settle_within_bounds()
 

@@ -11,6 +11,7 @@ import pytest
 from capturing import Capturing
 from spool_reader import read_spools
 
+from contexta.capture import MemorySink
 from contexta_client.capture import spool_format as fmt
 from contexta_client.capture import spool_place
 
@@ -257,3 +258,20 @@ def test_what_the_parent_could_not_keep_is_not_said_by_the_child_too(
         os._exit(not run.metric("loss", 2.0).ok)
     assert os.waitpid(pid, 0)[1] == 0
     assert capturing.one().words[fmt.DROPPED_DISK_METRICS] == 0
+
+
+def test_a_child_tells_the_sinks_of_no_end_but_of_its_own_scopes(capturing: Capturing) -> None:
+    memory = MemorySink()
+    recorder = capturing.recorder(sinks=[memory])
+    run = recorder.run("parent")
+    pid = os.fork()
+    if pid == 0:
+        memory.clear()
+        with run.stage("own"):
+            pass
+        run.close()
+        os._exit([(each.ref, each.status) for each in memory.payloads("CONTEXT")] != [
+            ("stage:demo.parent.own", "open"), ("stage:demo.parent.own", "completed"),
+        ])  # fmt: skip
+    assert os.waitpid(pid, 0)[1] == 0
+    assert run.status == "open"
