@@ -195,7 +195,6 @@ def span(
     fields: dict[str, Any] = {
         "name": name,
         "span_id": _random_hex(8),
-        "trace_id": scope.recorder.trace_id(scope),
         "parent_span_id": _optional_text("parent_span_id", parent_span_id),
         "started_ns": started,
         "ended_ns": ended,
@@ -207,6 +206,7 @@ def span(
     stream = _ready(scope, entries=1)
     if isinstance(stream, CaptureResult):
         return stream
+    fields["trace_id"] = scope.recorder.trace_id(scope)  # known now: it is of the session, and the root's id in it
     reason = stream.entry("span", {"scope_id": scope.scope_id, **fields})
     if scope.recorder.feed.sinks:
         scope.recorder.feed.span(scope, fields, attributes)

@@ -275,3 +275,13 @@ def test_a_child_tells_the_sinks_of_no_end_but_of_its_own_scopes(capturing: Capt
         ])  # fmt: skip
     assert os.waitpid(pid, 0)[1] == 0
     assert run.status == "open"
+
+
+def test_spans_of_one_run_in_a_child_are_one_trace_from_the_first_on(capturing: Capturing) -> None:
+    run = capturing.recorder().run("traced")
+    ours = run.span("a").payload["trace_id"]
+    pid = os.fork()
+    if pid == 0:
+        first, second = (run.span("a").payload["trace_id"] for _ in range(2))
+        os._exit(not ours != first == second)
+    assert os.waitpid(pid, 0)[1] == 0
