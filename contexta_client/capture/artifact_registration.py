@@ -9,6 +9,7 @@ from time import time_ns
 from typing import TYPE_CHECKING, Any
 
 from contexta.capture.results import CaptureResult, PayloadFamily, dropped
+from contexta.contract.json_text import jsonable
 from contexta.contract.keys import is_artifact_kind
 from contexta.contract.references import parse_ref
 from contexta.errors import ValidationError
@@ -56,6 +57,7 @@ def register(
         "compute_hash": bool(compute_hash),
         "attributes_json": capture_calls.json_of("attributes", attributes),
     }
+    kept = jsonable(attributes) if attributes else None  # the payload is made later, and says what the entry says
     if found is not None:
         if -(1 << 63) <= found.st_mtime_ns < 1 << 63:  # else it cannot be told whether it changed since
             fields["modified_ns"] = found.st_mtime_ns
@@ -68,10 +70,9 @@ def register(
         reason = stream.entry("artifact_registered", {"scope_id": scope.scope_id, **fields}, at_ns=now)
 
     def payload() -> Mapping[str, Any]:
-        return _payload(fields, refs, attributes, now)
+        return _payload(fields, refs, kept, now)
 
-    if scope.recorder.feed.sinks:
-        scope.recorder.feed.artifact(scope, payload())
+    scope.recorder.feed.artifact(scope, payload)
     if reason:
         return dropped(reason, family=PayloadFamily.ARTIFACT)
 
@@ -150,7 +151,7 @@ def _artifact_ref(given: str | None, owner: str, artifact_kind: str) -> str:
 
 
 def _payload(
-    fields: Mapping[str, Any], refs: Mapping[str, str], attributes: Mapping[str, Any] | None, created_ns: int
+    fields: Mapping[str, Any], refs: Mapping[str, str], attributes: dict[str, Any] | None, created_ns: int
 ) -> Mapping[str, Any]:
     from contexta.contract.entities import ArtifactManifest
 
@@ -163,7 +164,7 @@ def _payload(
         producer_ref=PRODUCER,
         location_ref=f"path:{fields['path']}",
         size_bytes=fields["size_bytes"] if exists else None,
-        attributes=dict(attributes) if attributes else None,
+        attributes=attributes,
         **within,
     )
     return {

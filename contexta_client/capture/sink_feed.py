@@ -15,6 +15,7 @@ from time import time_ns
 from typing import TYPE_CHECKING, Any
 
 from contexta.capture.results import PayloadFamily
+from contexta.contract.json_text import jsonable
 
 from .notices import say_once
 from .scope_life import time_text
@@ -109,10 +110,10 @@ class SinkFeed:
         }
         self._record(scope, "span", payload)
 
-    def artifact(self, scope: Scope, payload: Mapping[str, Any]) -> None:
+    def artifact(self, scope: Scope, payload: Callable[[], Mapping[str, Any]]) -> None:
         """Hand over an artifact's registration: manifest, binding_status, source."""
         if self.sinks:
-            self._hand_over(PayloadFamily.ARTIFACT, lambda: payload, scope)
+            self._hand_over(PayloadFamily.ARTIFACT, payload, scope)
 
     def _record(self, scope: Scope, record_type: str, payload: Mapping[str, Any]) -> None:
         if not self.sinks:
@@ -135,7 +136,9 @@ class SinkFeed:
                 "rank": self._recorder.worker.rank,
                 **refs,
             }
-            return RECORD_OF_TYPE[record_type].from_dict({"envelope": envelope, "payload": payload})
+            # With texts as keys, as they stand in the store.
+            free = {name: jsonable(payload[name]) for name in ("attributes", "tags") if payload.get(name) is not None}
+            return RECORD_OF_TYPE[record_type].from_dict({"envelope": envelope, "payload": {**payload, **free}})
 
         self._hand_over(PayloadFamily.RECORD, build, scope)
 

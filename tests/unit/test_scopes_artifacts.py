@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from unittest import mock
@@ -9,6 +10,7 @@ from unittest import mock
 import pytest
 from capturing import Capturing
 
+from contexta.capture import MemorySink
 from contexta.contract.serialization import to_payload
 from contexta.errors import ValidationError
 from contexta_client.capture import artifact_registration
@@ -31,6 +33,28 @@ def test_a_file_is_registered_with_its_size_and_time_at_once(capturing: Capturin
     found = file.stat()
     assert (entry.size_bytes, entry.modified_ns, entry.inode) == (5, found.st_mtime_ns, found.st_ino)
     assert (entry.ref, entry.path, entry.exists, entry.compute_hash) == (manifest.artifact_ref, str(file), True, True)
+
+
+def test_attributes_are_kept_as_they_were_at_the_call_with_texts_as_keys(capturing: Capturing, tmp_path: Path) -> None:
+    memory = MemorySink()
+    given: dict[object, object] = {1: "a", "epoch": 1, "deep": {2: [3]}}
+    kept = {"1": "a", "epoch": 1, "deep": {"2": [3]}}
+    for sinks in ([], [memory]):
+        run = capturing.recorder(sinks=sinks).run("files")
+        attributes = dict(given)
+        result = run.register_artifact("folder", tmp_path, attributes=attributes)
+        run.event("note", message="m", attributes=attributes, tags={1: "a"})
+        run.metric("loss", 1.0, tags={1: "a"})
+        attributes["epoch"] = 2
+        assert to_payload(result.payload["manifest"])["attributes"] == kept
+    for spool in capturing.read():
+        for kind in ("artifact_registered", "event"):
+            assert [json.loads(each.attributes_json) for each in spool.of(kind)] == [kept]
+    (registered,) = memory.payloads("ARTIFACT")
+    event, metric = memory.payloads("RECORD")
+    assert to_payload(registered["manifest"])["attributes"] == kept
+    assert to_payload(event)["payload"]["attributes"] == kept
+    assert to_payload(metric)["payload"]["tags"] == {"1": "a"}
 
 
 def test_a_missing_file_is_refused_unless_allowed_and_a_folder_is_taken(capturing: Capturing, tmp_path: Path) -> None:
