@@ -21,3 +21,11 @@ def say(text: str) -> None:
         logging.getLogger("contexta").warning("contexta: %s", text)
     except Exception:  # a closed stream, an interpreter that is shutting down, a broken handler of the user's
         return
+
+
+def told(error: BaseException) -> str:
+    """Return an error's type and what it says, if it can. Never raises: it may be the user's."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:
+        return type(error).__name__

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from contexta.capture.results import PayloadFamily
 from contexta.contract.json_text import jsonable
 
-from .notices import say_once
+from .notices import say_once, told
 from .scope_life import time_text
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ class SinkFeed:
             try:
                 sink.capture(family, payload)
             except Exception as error:
-                name = str(getattr(sink, "name", type(sink).__name__))
+                name = _name_of(sink)
                 self._note(name, error, scope)
                 self._keep(name, family, payload, error)
 
@@ -171,9 +171,16 @@ class SinkFeed:
         if name in self._failed:
             return
         self._failed.add(name)
-        summary = f"the sink {name!r} failed and misses what was captured: {type(error).__name__}: {error}"[:1000]
+        summary = f"the sink {name!r} failed and misses what was captured: {told(error)}"[:1000]
         say_once(f"sink {name}", summary)
         self._recorder.degraded("sink-failed", summary, scope)
+
+
+def _name_of(sink: Sink) -> str:
+    try:
+        return str(sink.name)
+    except Exception:  # it has none, or one that cannot be told
+        return type(sink).__name__
 
 
 def _scope_model(scope: Scope) -> Any:

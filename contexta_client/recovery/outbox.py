@@ -21,6 +21,7 @@ from contexta._private_folders import make_folder
 from contexta.capture.results import PayloadFamily
 from contexta.capture.sinks import payload_ref, payload_type
 from contexta.contract.json_text import dumps
+from contexta_client.capture.notices import told
 
 VERSION = 1
 MAX_BYTES = 16 << 20  # of one sink's file; what comes then is counted and lost
@@ -57,7 +58,7 @@ def keep(folder: str, sink_name: str, family: PayloadFamily, payload: Any, error
                 "payload_ref": payload_ref(payload),
                 "payload": payload,
                 "failures": 1,
-                "error": f"{type(error).__name__}: {error}"[:1000],
+                "error": told(error)[:1000],
             }
         )
         make_folder(Path(folder))
