@@ -39,6 +39,8 @@ def number(value: Any, *, key: str) -> tuple[float, str, int | None]:
         plain = _held(value)
         if plain.__class__ is kind and hasattr(value, "__float__") and _dtype_kind(value) not in _NO_NUMBERS:
             plain = _near(value)  # Decimal, Fraction, numpy.longdouble, tensorflow
+    except OverflowError as error:
+        raise _no_number(key, value, "It is beyond what a double holds, 1.8e308; write its logarithm.") from error
     except Exception as error:
         raise _no_number(key, value) from error
     if plain.__class__ is kind:
@@ -114,28 +116,31 @@ def _integer(value: int, key: str) -> tuple[float, str, int | None]:
     return near, INT, None if exact else value
 
 
-def _no_number(key: str, value: Any) -> ValidationError:
-    size = getattr(value, "size", None) if not callable(getattr(value, "size", None)) else None
-    shape = getattr(value, "shape", None)
-    if value is None:
-        advice = "There is no value; leave the call out, or write float('nan')."
-    elif isinstance(value, str | bytes):
-        advice = f"Text is no metric; write float(...) for a number, or event({key!r}, message=...) for text."
-    elif isinstance(value, complex) or _dtype_kind(value) == "c":
-        advice = "Write value.real and value.imag as two metrics, or abs(value)."
-    elif size not in (None, 1) or (shape is not None and tuple(shape) not in ((), (1,))):
-        advice = f"It has the shape {tuple(shape or ())}; write value.mean().item(), or a metric for each element."
-    elif _dtype_kind(value) in ("m", "M"):
-        advice = "It is a time; write a number of seconds, such as value / numpy.timedelta64(1, 's')."
-    elif getattr(value, "mask", None) is not None:
-        advice = "It is masked, so there is no value; leave the call out, or write float('nan')."
-    elif isinstance(value, dict):
-        inner = next((f"{key}/{name}" for name in value), f"{key}/name")
-        advice = f"Write log({{{inner!r}: ...}}), with a number for each name."
-    else:
-        advice = "Write float(value)."
+def _no_number(key: str, value: Any, advice: str = "") -> ValidationError:
     return ValidationError(
-        f"The metric {key!r} got a {type(value).__name__}, which is not one number. {advice}",
+        f"The metric {key!r} got a {type(value).__name__}, which is not one number. {advice or _advice(key, value)}",
         code="metric_value_invalid",
         details={"key": key, "type": type(value).__name__},
     )
+
+
+def _advice(key: str, value: Any) -> str:
+    """Return what to write instead."""
+    size = getattr(value, "size", None) if not callable(getattr(value, "size", None)) else None
+    shape = getattr(value, "shape", None)
+    if value is None:
+        return "There is no value; leave the call out, or write float('nan')."
+    if isinstance(value, str | bytes):
+        return f"Text is no metric; write float(...) for a number, or event({key!r}, message=...) for text."
+    if isinstance(value, complex) or _dtype_kind(value) == "c":
+        return "Write value.real and value.imag as two metrics, or abs(value)."
+    if size not in (None, 1) or (shape is not None and tuple(shape) not in ((), (1,))):
+        return f"It has the shape {tuple(shape or ())}; write value.mean().item(), or a metric for each element."
+    if _dtype_kind(value) in ("m", "M"):
+        return "It is a time; write a number of seconds, such as value / numpy.timedelta64(1, 's')."
+    if getattr(value, "mask", None) is not None:
+        return "It is masked, so there is no value; leave the call out, or write float('nan')."
+    if isinstance(value, dict):
+        inner = next((f"{key}/{name}" for name in value), f"{key}/name")
+        return f"Write log({{{inner!r}: ...}}), with a number for each name."
+    return "Write float(value)."
