@@ -25,8 +25,10 @@ def bench(tmp_path):
     bench.close()
 
 
-def registered(size):
-    made = pb.ArtifactRegistered(scope_id=1, ref=REF, artifact_kind="model", path="/m", exists=True, size_bytes=size)
+def registered(size, scope_id=1):
+    made = pb.ArtifactRegistered(
+        scope_id=scope_id, ref=REF, artifact_kind="model", path="/m", exists=True, size_bytes=size
+    )
     return entry(artifact_registered=made)
 
 
@@ -67,8 +69,9 @@ def test_an_artifact_that_came_twice_is_one_as_it_was_last(bench, twice):
 
 
 def test_an_artifact_of_two_attempts_is_one_of_each_and_its_model_is_that_of_the_last(bench):
+    bench.log.add(1, session_opened())
     for size in (1, 2):
-        bench.log.add(1, *[session_opened()] * (size == 1), run_opened(), registered(size), scope_closed(1))
+        bench.log.add(1, run_opened(size), registered(size, scope_id=size), scope_closed(size))
     bench.catch_up()
     with closing(bench.catalog.connect()) as connection:
         found = Listing(connection).artifacts(q.ListArtifactsRequest(artifact_ref=REF)).artifacts
