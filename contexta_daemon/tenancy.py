@@ -199,8 +199,9 @@ def _socket_folders(configured: str) -> list[Path]:
         runtime = f"/run/user/{os.getuid()}"
     if runtime:
         folders.append(Path(runtime) / "contexta")
-    own = f"contexta-{os.getuid()}"
-    return [*folders, Path(tempfile.gettempdir()) / own, Path("/tmp") / own]
+    with contextlib.suppress(OSError):  # none can be written to
+        folders.append(Path(tempfile.gettempdir()) / f"contexta-{os.getuid()}")
+    return [*folders, Path("/tmp") / f"contexta-{os.getuid()}"]
 
 
 def _sweep(folder: Path) -> None:

@@ -128,7 +128,8 @@ class RecordStore:
                     raise
 
     def tail(self, filter: Mapping[str, Any] | None = None, *, from_start: bool = False) -> Iterator[ObservationRecord]:
-        """Yield records as they become durable, until the iteration is ended."""
+        """Yield records as they become durable, until the iteration is ended. Of a run, without an attempt named, those
+        of its newest one, and then of each that comes after it."""
         request = message(query_pb2.TailRequest, filter=record_filter(filter or {}), from_start=from_start)
         return self._live(request)
 

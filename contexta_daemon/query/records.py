@@ -78,19 +78,20 @@ class RecordFilter:
     def of(
         cls, connection: sqlite3.Connection, asked: query_pb2.RecordFilter, *, following: bool = False
     ) -> RecordFilter:
-        """Check a filter and look its run up. following: a run of which no attempt is named is its newest attempt and
-        those that come after it. Raises NotFoundError, AmbiguousError and ValidationError."""
+        """Check a filter and look its run up. A run of which no attempt is named is its newest attempt; following: and
+        those that come after it; `all_attempts`: all of them. Raises NotFoundError, AmbiguousError and ValidationError.
+        """
         if asked.record_type and asked.record_type not in KIND_OF_RECORD:
             raise ValidationError(
                 f"record_type cannot be {asked.record_type!r}; it takes {', '.join(KIND_OF_RECORD)}.",
                 code="invalid_argument",
             )
         run = find_run(connection, asked.run_id, asked.attempt) if asked.run_id else FoundRun(0, "", 0)
-        onwards = following and not asked.attempt
+        onwards = run.id != 0 and not asked.attempt and (following or asked.all_attempts)
         return cls(
             run=0 if onwards else run.id,
             run_ref=run.run_ref if onwards else "",
-            attempt=run.attempt if onwards else 0,
+            attempt=run.attempt if onwards and not asked.all_attempts else 0,
             newest_only=not asked.all_attempts,
             stage_id=asked.stage_id,
             batch_id=asked.batch_id,

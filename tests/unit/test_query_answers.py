@@ -371,6 +371,9 @@ def test_records_of_an_older_attempt_come_only_when_asked_for(store):
     assert [record.number for record in store.scan()] == [2.0]
     assert [record.number for record in store.scan(all_attempts=True)] == [1.0, 2.0]
     assert [record.number for record in store.scan(run_id="r", attempt=1)] == [1.0]
+    assert [record.number for record in store.scan(run_id="r")] == [2.0]
+    assert [record.number for record in store.scan(run_id="r", all_attempts=True)] == [1.0, 2.0]
+    assert [record.number for record in store.scan(run_id="r", attempt=1, all_attempts=True)] == [1.0]
 
 
 def test_a_file_that_changed_is_a_record_of_the_run_that_registered_it(store):

@@ -185,7 +185,7 @@ def test_a_stored_record_is_of_the_attempt_it_names_or_else_of_the_newest_when_i
             (f"record:p.r.{name}", attempt) for name in names
         ]
     assert scan(bench) == []
-    assert len(scan(bench, all_attempts=True)) == 4
+    assert len(scan(bench, all_attempts=True)) == len(scan(bench, run_id="p.r", all_attempts=True)) == 4
     assert select(bench, "SELECT attempt, points FROM summaries JOIN runs ON runs.id = run ORDER BY 1") == [
         (1, 2), (2, 2)]  # fmt: skip
     assert sorted(bench.rows("attempt, value")) == [(1, 1.5), (1, 1.5), (2, 1.5), (2, 1.5)]
