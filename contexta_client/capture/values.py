@@ -50,11 +50,7 @@ def number(value: Any, *, key: str) -> tuple[float, str, int | None]:
 
 def whole_step(step: Any) -> int:
     """Return a step as an integer. Raises ValidationError for what is none, or is outside 64 bits."""
-    whole = None
-    with suppress(Exception):  # an object of the user's that cannot tell
-        plain = step if isinstance(step, int | float) else _held(step)
-        if isinstance(plain, int) or (isinstance(plain, float) and plain.is_integer()):
-            whole = int(plain)
+    whole = step if step.__class__ is int else _whole(step)
     if whole is None:
         raise ValidationError(
             f"step is {step!r}; give a whole number, such as step=epoch.", code="step_invalid", details={"step": step}
@@ -62,6 +58,14 @@ def whole_step(step: Any) -> int:
     if not -STEP_BOUND <= whole < STEP_BOUND:
         raise ValidationError(f"step is {whole}; it must lie between -2**63 and 2**63 - 2.", code="step_out_of_range")
     return whole
+
+
+def _whole(step: Any) -> int | None:
+    with suppress(Exception):  # an object of the user's that cannot tell
+        plain = step if isinstance(step, int | float) else _held(step)
+        if isinstance(plain, int) or (isinstance(plain, float) and plain.is_integer()):
+            return int(plain)
+    return None
 
 
 def _held(value: Any) -> Any:
