@@ -140,12 +140,13 @@ def write_config(config: UnifiedConfig, workspace: Path) -> None:
                  "by the defaults until there is room")  # fmt: skip
 
 
-def say_what_is_left(stream: Stream, *, durable: bool) -> None:
+def say_what_is_left(stream: Stream, *, durable: bool, has_sender: bool) -> None:
     """Tell, on one line, what is not done yet when nobody waits any longer."""
     if durable:
         say("everything captured is durable; the daemon is still making catalog, artifact hashes and JSON Lines of it")
         return
-    trouble = stream.spool.trouble() or "the daemon is slow or does not answer"
+    usual = "the daemon is slow or does not answer" if has_sender else "no sender comes up"
+    trouble = stream.spool.trouble() or usual
     kib = stream.spool.waiting_bytes() >> 10
     say(f"not everything is delivered yet ({trouble}); up to {kib} KiB wait in {stream.spool.path}, nothing is lost: "
         "it is delivered when the sender runs again")  # fmt: skip

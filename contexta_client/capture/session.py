@@ -363,7 +363,7 @@ class Recorder(InnermostCalls):
         )
         if not settled and self.config.daemon.autostart:
             durable = delivery_wait.is_answered(stream, delivery_wait.FLUSH, flushed)
-            scope_opening.say_what_is_left(stream, durable=durable)
+            scope_opening.say_what_is_left(stream, durable=durable, has_sender=not self.sender.is_missing())
         stream.end(at_last=True)
         self.sender.reap()
         stream.release()
