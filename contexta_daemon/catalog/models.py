@@ -13,7 +13,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from contexta.contract.json_text import dumps
+from contexta.contract.model import plan
 from contexta.contract.references import is_ref
+from contexta.contract.serialization import MODELS
 from contexta.errors import ContextaError
 from contexta.v1 import capture_pb2
 from contexta_daemon.batches import format_ns, parse_instant
@@ -27,15 +29,8 @@ Model = Mapping[str, Any]
 
 # What a model raises whose fields are missing, of another type, or beyond what a column holds.
 _NO_MODEL = (
-    KeyError, ValueError, TypeError, AttributeError, OverflowError, RecursionError,
+    ContextaError, KeyError, ValueError, TypeError, OverflowError, RecursionError,
     sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError,
-)  # fmt: skip
-
-
-_WHOLE = frozenset({"order_index", "size_bytes"})
-_TEXTS = (
-    "_ref", "_at", "_class", "_profile", "_version", "_type", "_kind", "_mode", "_marker", "_value", "name", "status",
-    "platform", "description",
 )  # fmt: skip
 
 
@@ -57,7 +52,7 @@ def store_model(connection: sqlite3.Connection, stored: capture_pb2.ModelStored,
     if apply is not None:
         connection.execute("SAVEPOINT model")
         try:
-            _check_types(model)
+            _check(stored.model, model)
             apply(connection, model, time_ns)
         except _NO_MODEL as error:
             connection.execute("ROLLBACK TO model")
@@ -70,12 +65,12 @@ def store_model(connection: sqlite3.Connection, stored: capture_pb2.ModelStored,
     )
 
 
-def _check_types(model: Model) -> None:
-    """Raise TypeError for what the tables would take and no answer could read."""
-    for name, value in model.items():
-        wanted = int if name in _WHOLE else str if name.endswith(_TEXTS) else None
-        if wanted is not None and value is not None and type(value) is not wanted:
-            raise TypeError(f"{name} is {value!r}"[:200])
+def _check(name: str, model: Model) -> None:
+    """Hold fields against the contract's rules: a program may have written into the log itself, and the tables would
+    take more than answers can read. Raises ValidationError."""
+    for field, rule, _ in plan(MODELS[name]):
+        if model.get(field) is not None:
+            rule(field, model[field])
 
 
 def _project(connection: sqlite3.Connection, model: Model, time_ns: int) -> None:

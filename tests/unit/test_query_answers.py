@@ -1,3 +1,5 @@
+"""What may be asked of one store, kind by kind; one file, because all of it shares the store and the runs below."""
+
 import json
 from contextlib import closing
 from pathlib import Path
@@ -368,12 +370,10 @@ def test_a_scan_reads_only_batches_that_may_hold_what_is_wanted(store):
 def test_records_of_an_older_attempt_come_only_when_asked_for(store):
     store.log.add(1, session_opened(), key_defined(1, "x"), run_opened(), scope_closed(1), run_opened(2),
                   columns=[columns([1.0], series=(1, 1)), columns([2.0], series=(2, 1))])
-    assert [record.number for record in store.scan()] == [2.0]
-    assert [record.number for record in store.scan(all_attempts=True)] == [1.0, 2.0]
-    assert [record.number for record in store.scan(run_id="r", attempt=1)] == [1.0]
-    assert [record.number for record in store.scan(run_id="r")] == [2.0]
-    assert [record.number for record in store.scan(run_id="r", all_attempts=True)] == [1.0, 2.0]
-    assert [record.number for record in store.scan(run_id="r", attempt=1, all_attempts=True)] == [1.0]
+    asked = ({}, {"all_attempts": True}, {"run_id": "r"}, {"run_id": "r", "all_attempts": True},
+             {"run_id": "r", "attempt": 1}, {"run_id": "r", "attempt": 1, "all_attempts": True})  # fmt: skip
+    found = [[record.number for record in store.scan(**each)] for each in asked]
+    assert found == [[2.0], [1.0, 2.0], [2.0], [1.0, 2.0], [1.0], [1.0]]
 
 
 def test_a_file_that_changed_is_a_record_of_the_run_that_registered_it(store):

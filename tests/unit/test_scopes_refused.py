@@ -112,3 +112,29 @@ def test_integers_that_cannot_be_written_in_decimals_are_refused(capturing: Capt
     assert run.metric("count", 2**13_999 - 1).ok
     (wide,) = capturing.one().of("wide_metric")
     assert int(wide.value) == 2**13_999 - 1
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"status": "fine"},
+        {"span_kind": "disk"},
+        {"started_at": "yesterday"},
+        {"started_at": "2025-01-10T09:00:01Z", "ended_at": "2025-01-10T09:00:00Z"},
+        {"started_at": "0001-01-01T00:00:00Z"},
+        {"linked_refs": ["nonsense"]},
+        {"linked_refs": "run:a.b"},
+        {"attributes": 5},
+        {"parent_span_id": 7},
+    ],
+)
+def test_a_wrong_span_is_refused(capturing: Capturing, options: dict) -> None:
+    run = capturing.recorder().run("spans")
+    with pytest.raises(ValidationError):
+        run.span("load", **options)
+    assert not capturing.one().of("span")
+
+
+def test_a_wrong_level_is_refused(capturing: Capturing) -> None:
+    with pytest.raises(ValidationError, match="critical"):
+        capturing.recorder().run("events").event("e", message="m", level="loud")
